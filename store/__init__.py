@@ -1,0 +1,1 @@
+"""The database: tables by area, the session shell, the claim and the migrations."""

@@ -1,0 +1,158 @@
+"""Events that ask for a follow-up, callbacks, call attempts and answers (requirements C)."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from bot.core.words import CallbackState, Disposition, FollowUpGroup, Purpose
+from store.base import Base, BigId, Json, UTCDateTime, append_only, held, words
+
+
+class Event(Base):
+    """Something that happened to a contact outside (a visit, a purchase, an operation …); known once per source."""
+
+    __tablename__ = "event"
+    __table_args__ = (
+        UniqueConstraint("source", "external_id"),
+        Index("ix_event_contact_id", "contact_id", "happened_at"),
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    source: Mapped[str] = mapped_column(String(60))
+    external_id: Mapped[str] = mapped_column(String(120))
+    kind: Mapped[str] = mapped_column(String(40))
+    contact_id: Mapped[int] = mapped_column(ForeignKey("contact.id"))
+    happened_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    recorded_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    details: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
+
+
+class ImportRun(Base):
+    """One import of a file: what loaded, what was known already, which lines were refused and why. Append-only."""
+
+    __tablename__ = "import_run"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    filename: Mapped[str] = mapped_column(String(200))
+    staff_id: Mapped[int | None] = mapped_column(ForeignKey("staff.id"))
+    loaded: Mapped[int]
+    known: Mapped[int]
+    refused: Mapped[list[dict[str, Any]]] = mapped_column(Json)
+    at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+class Callback(Base):
+    """A call we owe somebody. `due_at` is the truth the heartbeat asks; `policies` pins the version it was planned by.
+
+    `flow` keeps a partly answered questionnaire for the next attempt (REQ-C13); `flags` carry marks such as
+    "missed_same_evening" and "provisional" (REQ-C07, DESIGN §6).
+    """
+
+    __tablename__ = "callback"
+    __table_args__ = (
+        held(CallbackState, "state"),
+        held(FollowUpGroup, "follow_up_group"),
+        held(Purpose, "purpose"),
+        CheckConstraint(
+            "state NOT IN ('done', 'given_up', 'cancelled') OR disposition IS NOT NULL", name="ended_with"
+        ),
+        CheckConstraint("state <> 'scheduled' OR due_at IS NOT NULL", name="scheduled_when"),
+        Index(
+            "ix_callback_due_at",
+            "due_at",
+            sqlite_where=text("state = 'scheduled'"),
+            postgresql_where=text("state = 'scheduled'"),
+        ),
+        Index("ix_callback_contact_id", "contact_id", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    dedupe_key: Mapped[str] = mapped_column(String(120), unique=True)
+    contact_id: Mapped[int] = mapped_column(ForeignKey("contact.id"))
+    event_id: Mapped[int | None] = mapped_column(ForeignKey("event.id"))
+    case_id: Mapped[int | None] = mapped_column(ForeignKey("case_file.id"))
+    follow_up_group: Mapped[FollowUpGroup] = mapped_column(words(FollowUpGroup))
+    purpose: Mapped[Purpose] = mapped_column(words(Purpose))
+    policies: Mapped[str] = mapped_column(String(64))
+    flow_id: Mapped[str] = mapped_column(String(80))
+    flow: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
+    topic: Mapped[str] = mapped_column(Text, default="")
+    state: Mapped[CallbackState] = mapped_column(words(CallbackState), default=CallbackState.SCHEDULED)
+    due_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    window_end: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    not_after: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    priority: Mapped[int] = mapped_column(default=0)
+    flags: Mapped[list[str]] = mapped_column(Json, default=list)
+    disposition: Mapped[Disposition | None] = mapped_column(words(Disposition))
+    remarks: Mapped[str] = mapped_column(Text, default="")
+    revision: Mapped[int] = mapped_column(default=0)
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    closed_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+
+class CallAttempt(Base):
+    """One dialling of a callback. `rang` tells an attempt that reached a telephone from one that never left."""
+
+    __tablename__ = "call_attempt"
+    __table_args__ = (
+        held(Disposition, "disposition"),
+        UniqueConstraint("callback_id", "number"),
+        Index("ix_call_attempt_delivery_id", "delivery_id"),
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    callback_id: Mapped[int] = mapped_column(ForeignKey("callback.id"))
+    number: Mapped[int]
+    address_id: Mapped[int] = mapped_column(ForeignKey("address.id"))
+    delivery_id: Mapped[int | None] = mapped_column(BigId)
+    conversation_id: Mapped[int | None] = mapped_column(ForeignKey("conversation.id"))
+    window: Mapped[str] = mapped_column(String(40), default="")
+    rang: Mapped[bool] = mapped_column(default=False)
+    answered_by: Mapped[str | None] = mapped_column(String(12))
+    disposition: Mapped[Disposition | None] = mapped_column(words(Disposition))
+    started_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    ended_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+
+class Answer(Base):
+    """One answered question of a questionnaire, kept as soon as it is given (REQ-C13, C15). Append-only: the latest
+    row of a question counts, the earlier ones stay legible (REQ-G02)."""
+
+    __tablename__ = "answer"
+    __table_args__ = (Index("ix_answer_callback_id", "callback_id", "id"),)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    callback_id: Mapped[int] = mapped_column(ForeignKey("callback.id"))
+    conversation_id: Mapped[int | None] = mapped_column(ForeignKey("conversation.id"))
+    question: Mapped[str] = mapped_column(String(80))
+    answer: Mapped[str] = mapped_column(Text)
+    score: Mapped[int | None]
+    at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+class NextStep(Base):
+    """What a report owner asks a named person to do about a follow-up (REQ-C17)."""
+
+    __tablename__ = "next_step"
+    __table_args__ = (
+        CheckConstraint("state IN ('open', 'done')", name="state"),
+        Index("ix_next_step_callback_id", "callback_id"),
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    callback_id: Mapped[int] = mapped_column(ForeignKey("callback.id"))
+    owner_id: Mapped[int] = mapped_column(ForeignKey("staff.id"))
+    what: Mapped[str] = mapped_column(Text)
+    due_on: Mapped[date]
+    state: Mapped[str] = mapped_column(String(12), default="open")
+    result: Mapped[str] = mapped_column(Text, default="")
+    created_by: Mapped[int] = mapped_column(ForeignKey("staff.id"))
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+append_only(ImportRun.__table__)
+append_only(Answer.__table__)

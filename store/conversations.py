@@ -1,0 +1,120 @@
+"""Conversations and their messages: the transcript everybody reads from."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from bot.core.words import Author, ChannelName, ConversationState, Language
+from store.base import Base, BigId, Json, UTCDateTime, held, words
+
+
+class Conversation(Base):
+    """One exchange with one contact over one address; at most one is open per address.
+
+    `book` pins the scripts' version it started with and `flow` is the flow engine's state as a value. `seq` is the
+    last message's number, given under this row's lock, so that pages resume without missing a row that commits late.
+    `revision` changes with every write: a turn parsed against an older one is parsed again (DESIGN §3).
+    """
+
+    __tablename__ = "conversation"
+    __table_args__ = (
+        held(ChannelName, "channel"),
+        held(ConversationState, "state"),
+        held(Language, "language"),
+        CheckConstraint("(state = 'agent') = (staff_id IS NOT NULL)", name="agent_holds"),
+        CheckConstraint("rating IS NULL OR rating BETWEEN 1 AND 5", name="rating"),
+        Index(
+            "uq_conversation_open",
+            "address_id",
+            unique=True,
+            sqlite_where=text("state <> 'closed'"),
+            postgresql_where=text("state <> 'closed'"),
+        ),
+        Index(
+            "ix_conversation_waiting",
+            "state",
+            "queued_at",
+            sqlite_where=text("state IN ('queued', 'agent')"),
+            postgresql_where=text("state IN ('queued', 'agent')"),
+        ),
+        Index("ix_conversation_contact_id", "contact_id", "id"),
+        Index(
+            "ix_conversation_unanswered",
+            "unanswered_since",
+            sqlite_where=text("unanswered_since IS NOT NULL"),
+            postgresql_where=text("unanswered_since IS NOT NULL"),
+        ),
+        Index(
+            "ix_conversation_silence_at",
+            "silence_at",
+            sqlite_where=text("silence_at IS NOT NULL"),
+            postgresql_where=text("silence_at IS NOT NULL"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    contact_id: Mapped[int] = mapped_column(ForeignKey("contact.id"))
+    address_id: Mapped[int] = mapped_column(ForeignKey("address.id"))
+    channel: Mapped[ChannelName] = mapped_column(words(ChannelName))
+    state: Mapped[ConversationState] = mapped_column(words(ConversationState), default=ConversationState.BOT)
+    language: Mapped[Language] = mapped_column(words(Language))
+    book: Mapped[str] = mapped_column(String(64), default="")
+    flow: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
+    seq: Mapped[int] = mapped_column(default=0)
+    revision: Mapped[int] = mapped_column(default=0)
+    staff_id: Mapped[int | None] = mapped_column(ForeignKey("staff.id"))
+    queue: Mapped[str | None] = mapped_column(String(40))
+    priority: Mapped[int] = mapped_column(default=0)
+    reason: Mapped[str | None] = mapped_column(String(60))
+    callback_id: Mapped[int | None] = mapped_column(BigId)  # an outbound call's conversation
+    broadcast_id: Mapped[int | None] = mapped_column(BigId)  # what the customer is answering to
+    wrap_up: Mapped[str | None] = mapped_column(String(40))
+    wrap_up_note: Mapped[str] = mapped_column(Text, default="")
+    rating: Mapped[int | None]
+    rating_comment: Mapped[str] = mapped_column(Text, default="")
+    opened_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    queued_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    claimed_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    unanswered_since: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    silence_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # when silence wants a word
+    closed_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+
+class Message(Base):
+    """A line of a conversation. `provider_id` makes a repeated inbound request harmless; `reply_to` ties the answers to
+    the inbound row, so that the same request gets the same answer again. `private` lines are agents' notes."""
+
+    __tablename__ = "message"
+    __table_args__ = (
+        held(Author, "author"),
+        UniqueConstraint("conversation_id", "seq"),
+        Index(
+            "uq_message_provider",
+            "channel",
+            "provider_id",
+            unique=True,
+            sqlite_where=text("provider_id IS NOT NULL"),
+            postgresql_where=text("provider_id IS NOT NULL"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    conversation_id: Mapped[int] = mapped_column(ForeignKey("conversation.id"))
+    seq: Mapped[int]
+    channel: Mapped[ChannelName] = mapped_column(words(ChannelName))
+    author: Mapped[Author] = mapped_column(words(Author))
+    staff_id: Mapped[int | None] = mapped_column(ForeignKey("staff.id"))
+    text: Mapped[str] = mapped_column(Text)
+    key: Mapped[str] = mapped_column(String(80), default="")
+    buttons: Mapped[list[dict[str, str]] | None] = mapped_column(Json)
+    understood: Mapped[dict[str, Any] | None] = mapped_column(
+        Json
+    )  # intent, confidence, entities of an inbound line
+    provider_id: Mapped[str | None] = mapped_column(String(120))
+    reply_to: Mapped[int | None] = mapped_column(BigId)
+    private: Mapped[bool] = mapped_column(default=False)
+    at: Mapped[datetime] = mapped_column(UTCDateTime)

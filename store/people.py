@@ -1,0 +1,98 @@
+"""Contacts, their addresses and consents, and the revisions that keep what a correction replaced (REQ-A01, G02, G14)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from bot.core.words import ChannelName, Language
+from store.base import Base, BigId, Json, UTCDateTime, append_only, held, words
+
+
+class Contact(Base):
+    """A person. `timezone` is an IANA name; `building` is the plain location key that broadcasts filter by, while the
+    full unit ("3-2-501") is an address and therefore encrypted."""
+
+    __tablename__ = "contact"
+    __table_args__ = (
+        held(Language, "language"),
+        CheckConstraint("merged_into_id IS NULL OR merged_into_id <> id", name="merged_elsewhere"),
+        Index("ix_contact_building", "building"),
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    name: Mapped[str] = mapped_column(String(120), default="")
+    title: Mapped[str] = mapped_column(String(40), default="")
+    language: Mapped[Language] = mapped_column(words(Language), default=Language.ZH)
+    timezone: Mapped[str] = mapped_column(String(64))
+    segments: Mapped[list[str]] = mapped_column(Json, default=list)
+    building: Mapped[str | None] = mapped_column(String(40))
+    unit_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    vulnerable: Mapped[bool] = mapped_column(default=False)
+    not_before: Mapped[str | None] = mapped_column(String(5))  # local HH:MM the person asked for
+    not_after: Mapped[str | None] = mapped_column(String(5))
+    merged_into_id: Mapped[int | None] = mapped_column(ForeignKey("contact.id"))
+    revision: Mapped[int] = mapped_column(default=0)
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+class Address(Base):
+    """One way to reach a contact. `sealed` is the encrypted value, `blind` its keyed index (UNIQUE per channel)."""
+
+    __tablename__ = "address"
+    __table_args__ = (
+        held(ChannelName, "channel"),
+        UniqueConstraint("channel", "blind"),
+        Index("ix_address_contact_id", "contact_id"),
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    contact_id: Mapped[int] = mapped_column(ForeignKey("contact.id"))
+    channel: Mapped[ChannelName] = mapped_column(words(ChannelName))
+    sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    blind: Mapped[str] = mapped_column(String(43))
+    hint: Mapped[str] = mapped_column(String(16), default="")  # the masked form people see
+    reachable: Mapped[bool] = mapped_column(default=True)
+    rank: Mapped[int] = mapped_column(default=0)
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+class Consent(Base):
+    """A consent given or withdrawn; the latest row of a scope counts (REQ-C39, G19). Append-only.
+
+    `scope` is a purpose of the permission table, `recording`, or `all`.
+    """
+
+    __tablename__ = "consent"
+    __table_args__ = (Index("ix_consent_contact_id", "contact_id", "scope", "id"),)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    contact_id: Mapped[int] = mapped_column(ForeignKey("contact.id"))
+    scope: Mapped[str] = mapped_column(String(24))
+    granted: Mapped[bool]
+    source: Mapped[str] = mapped_column(String(60))
+    at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+class Revision(Base):
+    """What a correction replaced: old value, new value, who, when, why. Append-only (REQ-G02)."""
+
+    __tablename__ = "revision"
+    __table_args__ = (Index("ix_revision_subject", "subject", "subject_id", "id"),)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    subject: Mapped[str] = mapped_column(String(40))
+    subject_id: Mapped[int] = mapped_column(BigId)
+    field: Mapped[str] = mapped_column(String(60))
+    old: Mapped[Any] = mapped_column(Json)
+    new: Mapped[Any] = mapped_column(Json)
+    staff_id: Mapped[int | None] = mapped_column(ForeignKey("staff.id"))
+    why: Mapped[str] = mapped_column(Text, default="")
+    at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+append_only(Consent.__table__)
+append_only(Revision.__table__)

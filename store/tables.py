@@ -1,0 +1,51 @@
+"""Every table in one import, so that the metadata is whole wherever it is asked for."""
+
+from store.base import Base
+from store.broadcasts import Acknowledgement, Broadcast, BroadcastRecipient, Incident, IncidentEntry, NotifyMe
+from store.calls import Answer, Callback, CallAttempt, Event, ImportRun, NextStep
+from store.conversations import Conversation, Message
+from store.outbox import SLOTS, Delivery, SandboxCall, SandboxText, SlotLease, Worker
+from store.people import Address, Consent, Contact, Revision
+from store.staff import AuditEntry, SignInAttempt, SignInLink, Staff, StaffRole, StaffSession
+from store.versions import Version, VersionKind
+from store.work import Case, CaseNote, Counter, Escalation
+
+__all__ = [
+    "SLOTS",
+    "Acknowledgement",
+    "Address",
+    "Answer",
+    "AuditEntry",
+    "Base",
+    "Broadcast",
+    "BroadcastRecipient",
+    "CallAttempt",
+    "Callback",
+    "Case",
+    "CaseNote",
+    "Consent",
+    "Contact",
+    "Conversation",
+    "Counter",
+    "Delivery",
+    "Escalation",
+    "Event",
+    "ImportRun",
+    "Incident",
+    "IncidentEntry",
+    "Message",
+    "NextStep",
+    "NotifyMe",
+    "Revision",
+    "SandboxCall",
+    "SandboxText",
+    "SignInAttempt",
+    "SignInLink",
+    "SlotLease",
+    "Staff",
+    "StaffRole",
+    "StaffSession",
+    "Version",
+    "VersionKind",
+    "Worker",
+]
