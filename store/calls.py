@@ -57,9 +57,7 @@ class Callback(Base):
         held(CallbackState, "state"),
         held(FollowUpGroup, "follow_up_group"),
         held(Purpose, "purpose"),
-        CheckConstraint(
-            "state NOT IN ('done', 'given_up', 'cancelled') OR disposition IS NOT NULL", name="ended_with"
-        ),
+        CheckConstraint("state NOT IN ('done', 'given_up', 'cancelled') OR disposition IS NOT NULL", name="ended_with"),
         CheckConstraint("state <> 'scheduled' OR due_at IS NOT NULL", name="scheduled_when"),
         Index(
             "ix_callback_due_at",

@@ -111,9 +111,7 @@ class Message(Base):
     text: Mapped[str] = mapped_column(Text)
     key: Mapped[str] = mapped_column(String(80), default="")
     buttons: Mapped[list[dict[str, str]] | None] = mapped_column(Json)
-    understood: Mapped[dict[str, Any] | None] = mapped_column(
-        Json
-    )  # intent, confidence, entities of an inbound line
+    understood: Mapped[dict[str, Any] | None] = mapped_column(Json)  # intent, confidence, entities of an inbound line
     provider_id: Mapped[str | None] = mapped_column(String(120))
     reply_to: Mapped[int | None] = mapped_column(BigId)
     private: Mapped[bool] = mapped_column(default=False)

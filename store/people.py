@@ -1,4 +1,4 @@
-"""Contacts, their addresses and consents, and the revisions that keep what a correction replaced (REQ-A01, G02, G14)."""
+"""Contacts, their addresses and consents, and what corrections replaced (REQ-A01, G02, G14)."""
 
 from __future__ import annotations
 

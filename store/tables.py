@@ -2,7 +2,7 @@
 
 from store.base import Base
 from store.broadcasts import Acknowledgement, Broadcast, BroadcastRecipient, Incident, IncidentEntry, NotifyMe
-from store.calls import Answer, Callback, CallAttempt, Event, ImportRun, NextStep
+from store.calls import Answer, CallAttempt, Callback, Event, ImportRun, NextStep
 from store.conversations import Conversation, Message
 from store.outbox import SLOTS, Delivery, SandboxCall, SandboxText, SlotLease, Worker
 from store.people import Address, Consent, Contact, Revision

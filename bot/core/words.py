@@ -250,7 +250,7 @@ class Presence(StrEnum):
     OFFLINE = "offline"
 
 
-# ── understanding ────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── understanding ──
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,7 +295,7 @@ class Parse:
         return next((e for e in self.entities if e.kind in kinds), None)
 
 
-# ── what travels ─────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── what travels ──
 
 
 @dataclass(frozen=True, slots=True)
@@ -424,7 +424,7 @@ class Reach:
     reachable: bool = True
 
 
-# ── what a flow wants done ───────────────────────────────────────────────────────────────────────────────────────────
+# ── what a flow wants done ──
 
 
 @dataclass(frozen=True, slots=True)

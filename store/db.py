@@ -1,0 +1,228 @@
+"""The session shell: `await db.read(fn)` and `await db.write(fn)` run fn(session) whole (DESIGN §1).
+
+On PostgreSQL fn runs in a worker thread with one transaction. On SQLite reads run in worker threads and writes on the
+one writer thread, each under its own SAVEPOINT, several waiting ones committed together (WAL, synchronous FULL): nobody is
+answered before the commit, and one that fails rolls back alone. Nothing outside is ever waited for inside fn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import NullPool
+
+from store.live import Live
+from store.vault import Vault
+
+T = TypeVar("T")
+Work = Callable[[Session], T]
+
+POSTGRES_THREADS = 8
+SQLITE_READERS = 4
+GROUP = 64  # writes committed together at most
+RETRIES = 3  # deadlocks and serialization failures on PostgreSQL
+RETRY_STATES = frozenset({"40001", "40P01"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    work: Callable[[Session], Any]
+    done: Future[Any]
+
+
+class Database:
+    """One database and the threads that talk to it. `url` is a SQLAlchemy URL, sqlite:/// or postgresql://."""
+
+    def __init__(self, url: str, vault: Vault) -> None:
+        self.url = _normal(url)
+        self.vault = vault
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        conninfo = None if self.is_sqlite else self.url.set(drivername="postgresql").render_as_string(False)
+        self.live = Live(conninfo)
+        if self.is_sqlite:
+            Path(self.url.database or "").parent.mkdir(parents=True, exist_ok=True)
+            self.engine = _sqlite(self.url, "BEGIN")
+            self._writer: _SqliteWriter | None = _SqliteWriter(self, _sqlite(self.url, "BEGIN IMMEDIATE"))
+            self._threads = ThreadPoolExecutor(SQLITE_READERS, "read")
+        else:
+            self.engine = create_engine(
+                self.url, pool_size=POSTGRES_THREADS, max_overflow=2, pool_pre_ping=True, pool_recycle=1800
+            )
+            self._writer = None
+            self._threads = ThreadPoolExecutor(POSTGRES_THREADS, "database")
+
+    # ── the two ways in ──
+
+    async def read(self, work: Work[T]) -> T:
+        """Runs `work` in a transaction that is rolled back: what it changes is not kept."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self.read_now, work)
+
+    async def write(self, work: Work[T]) -> T:
+        """Runs `work` whole in a transaction and returns after its commit; raises what `work` raised, rolled back."""
+        if self._writer is not None:
+            return await asyncio.wrap_future(self._writer.submit(work))
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._write_postgres, work)
+
+    def read_now(self, work: Work[T]) -> T:
+        """`read` for a caller without an event loop (the command line)."""
+        with self._session(self.engine) as session:
+            result = work(session)
+            session.rollback()
+            return result
+
+    def write_now(self, work: Work[T]) -> T:
+        """`write` for a caller without an event loop."""
+        if self._writer is not None:
+            return self._writer.submit(work).result()
+        return self._write_postgres(work)
+
+    def close(self) -> None:
+        """Finishes what is under way and lets go of every connection."""
+        if self._writer is not None:
+            self._writer.close()
+        self._threads.shutdown(wait=True)
+        self.engine.dispose()
+
+    # ── how it is done ──
+
+    @contextmanager
+    def _session(self, bind: Engine | Connection) -> Iterator[Session]:
+        with Session(bind, expire_on_commit=False, info={"vault": self.vault, "topics": set()}) as session:
+            yield session
+
+    def _write_postgres(self, work: Work[T]) -> T:
+        for attempt in range(RETRIES + 1):
+            try:
+                with self._session(self.engine) as session:
+                    result = work(session)
+                    session.commit()
+                    self.live.publish(session.info["topics"])
+                    return result
+            except DBAPIError as error:
+                if attempt == RETRIES or getattr(error.orig, "sqlstate", None) not in RETRY_STATES:
+                    raise
+        raise AssertionError("unreachable")
+
+
+class _SqliteWriter:
+    """The one thread that writes to SQLite: takes waiting jobs, gives each a SAVEPOINT, commits them together."""
+
+    def __init__(self, database: Database, engine: Engine) -> None:
+        self._database = database
+        self._engine = engine
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="write", daemon=True)
+        self._thread.start()
+
+    def submit(self, work: Work[T]) -> Future[T]:
+        done: Future[T] = Future()
+        self._jobs.put(_Job(work, done))
+        return done
+
+    def close(self) -> None:
+        self._jobs.put(None)
+        self._thread.join()
+        self._engine.dispose()
+
+    def _run(self) -> None:
+        going_on = True
+        while going_on:
+            batch: list[_Job] = []
+            job = self._jobs.get()
+            while True:
+                if job is None:
+                    going_on = False
+                    break
+                batch.append(job)
+                if len(batch) == GROUP:
+                    break
+                try:
+                    job = self._jobs.get_nowait()
+                except queue.Empty:
+                    break
+            if batch:
+                self._commit(batch)
+
+    def _commit(self, batch: list[_Job]) -> None:
+        topics: set[str] = set()
+        results: list[tuple[Future[Any], Any]] = []
+        failures: list[tuple[Future[Any], BaseException]] = []
+        try:
+            with self._engine.begin() as connection:
+                for job in batch:
+                    try:
+                        with connection.begin_nested(), self._database._session(connection) as session:
+                            result = job.work(session)
+                            session.flush()
+                        topics |= session.info["topics"]
+                        results.append((job.done, result))
+                    except BaseException as error:  # noqa: BLE001 - handed to the one who asked
+                        failures.append((job.done, error))
+        except BaseException as error:  # noqa: BLE001 - the commit itself failed: nobody's work is kept
+            failures += [(done, error) for done, _ in results]
+            results = []
+        self._database.live.publish(topics)
+        for done, result in results:
+            with contextlib.suppress(Exception):  # the asker may have gone away
+                done.set_result(result)
+        for done, failure in failures:
+            with contextlib.suppress(Exception):
+                done.set_exception(failure)
+
+
+def vault_of(session: Session) -> Vault:
+    """The vault this session's database seals addresses with."""
+    vault = session.info["vault"]
+    assert isinstance(vault, Vault)
+    return vault
+
+
+def touch(session: Session, *topics: str) -> None:
+    """After the commit, wake whoever listens to these topics (store/live.py names them)."""
+    session.info["topics"].update(topics)
+
+
+def _normal(url: str) -> URL:
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "postgresql":
+        return parsed.set(drivername="postgresql+psycopg")
+    return parsed
+
+
+def _sqlite(url: URL, begin: str) -> Engine:
+    engine = create_engine(url, connect_args={"timeout": 30, "check_same_thread": False})
+    if url.database in (None, "", ":memory:"):
+        raise ValueError("SQLite needs a file: the writer and the readers have connections of their own")
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # the driver must not begin by itself: `begin` below does
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin_it(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def offline_engine(url: str) -> Engine:
+    """A plain engine without threads, for migrations and backups."""
+    parsed = _normal(url)
+    return (
+        _sqlite(parsed, "BEGIN") if parsed.get_backend_name() == "sqlite" else create_engine(parsed, poolclass=NullPool)
+    )
