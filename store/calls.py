@@ -73,6 +73,7 @@ class Callback(Base):
     contact_id: Mapped[int] = mapped_column(ForeignKey("contact.id"))
     event_id: Mapped[int | None] = mapped_column(ForeignKey("event.id"))
     case_id: Mapped[int | None] = mapped_column(ForeignKey("case_file.id"))
+    address_id: Mapped[int | None] = mapped_column(ForeignKey("address.id"))  # the number the person asked for
     follow_up_group: Mapped[FollowUpGroup] = mapped_column(words(FollowUpGroup))
     purpose: Mapped[Purpose] = mapped_column(words(Purpose))
     policies: Mapped[str] = mapped_column(String(64))

@@ -1,8 +1,8 @@
 """The session shell: `await db.read(fn)` and `await db.write(fn)` run fn(session) whole (DESIGN §1).
 
 On PostgreSQL fn runs in a worker thread with one transaction. On SQLite reads run in worker threads and writes on the
-one writer thread, each under its own SAVEPOINT, several waiting ones committed together (WAL, synchronous FULL): nobody is
-answered before the commit, and one that fails rolls back alone. Nothing outside is ever waited for inside fn.
+one writer thread, each under its own SAVEPOINT, several waiting ones committed together (WAL, synchronous FULL).
+Nobody is answered before the commit, one that fails rolls back alone, nothing outside is ever waited for inside fn.
 """
 
 from __future__ import annotations
