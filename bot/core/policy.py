@@ -1,0 +1,347 @@
+"""What an operator tunes, as one frozen value: the shape of scripts/policies.yml.
+
+Every figure lives in that file, none here; scripts/policies.py reads, checks and stores it. Window times are local
+wall-clock times of whoever is called; durations are `timedelta`s. A value of None means "not set by the operator":
+what needs it refuses and says so, it is never guessed (X3, X5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, time, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import NamedTuple
+
+from bot.core.words import ChannelName, Disposition, FollowUpGroup, Language, Purpose, Role, Urgency
+
+
+@dataclass(frozen=True, slots=True)
+class Bilingual:
+    """One text in both languages."""
+
+    zh: str
+    en: str
+
+    def of(self, language: Language) -> str:
+        return self.zh if language is Language.ZH else self.en
+
+
+@dataclass(frozen=True, slots=True)
+class Company:
+    """Who is speaking: the organisation's name, and the bot's short name (REQ-D03)."""
+
+    name: Bilingual
+    bot: Bilingual
+
+
+# ── when ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Season(StrEnum):
+    SUMMER = "summer"
+    WINTER = "winter"
+
+
+class MonthDay(NamedTuple):
+    """A day of every year."""
+
+    month: int
+    day: int
+
+
+@dataclass(frozen=True, slots=True)
+class Seasons:
+    """When each season starts; both unset until the operator says so (X3)."""
+
+    summer_start: MonthDay | None
+    winter_start: MonthDay | None
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A half-open span of local time, start ≤ t < end; it runs past midnight when end ≤ start.
+
+    00:00–00:00 is therefore the whole day.
+    """
+
+    start: time
+    end: time
+
+    def holds(self, at: time) -> bool:
+        """Whether this wall-clock time lies inside."""
+        if self.start < self.end:
+            return self.start <= at < self.end
+        return at >= self.start or at < self.end
+
+    def complement(self) -> Window:
+        """The rest of the day."""
+        return Window(self.end, self.start)
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """A named set of windows: either the same all year, or one list a season (REQ-B10, REQ-B11).
+
+    `weekdays` are ISO numbers (1 = Monday … 7 = Sunday); a make-up working day is open whatever its weekday.
+    """
+
+    weekdays: frozenset[int]
+    all_year: tuple[Window, ...]
+    summer: tuple[Window, ...]
+    winter: tuple[Window, ...]
+
+    @property
+    def seasonal(self) -> bool:
+        return bool(self.summer or self.winter)
+
+    def of(self, season: Season | None) -> tuple[Window, ...]:
+        """The windows of a season; nothing where they are seasonal and the season is not known."""
+        if not self.seasonal:
+            return self.all_year
+        return {Season.SUMMER: self.summer, Season.WINTER: self.winter, None: ()}[season]
+
+
+EVERY_DAY = frozenset(range(1, 8))
+
+
+def daily(window: Window) -> Windows:
+    """The same window every day of the year."""
+    return Windows(weekdays=EVERY_DAY, all_year=(window,), summer=(), winter=())
+
+
+ALWAYS = daily(Window(time(0), time(0)))  # open at all hours (REQ-B09)
+
+
+@dataclass(frozen=True, slots=True)
+class Holidays:
+    """Whose public holidays count: an ISO 3166 code ("" for none), and the operator's own additions to that calendar."""
+
+    region: str
+    days_off: frozenset[date]
+    workdays: frozenset[date]
+
+
+@dataclass(frozen=True, slots=True)
+class Hours:
+    """When we may reach out.
+
+    `windows` by name (follow_up, evening, requested, outbound and the operator's own); `purposes` says which of them a
+    purpose keeps to when its plan names none. `quiet` is the night, for every channel; `carrier` bounds every call.
+    """
+
+    windows: Mapping[str, Windows]
+    purposes: Mapping[Purpose, tuple[str, ...]]
+    quiet: Window
+    carrier: Window
+
+    def named(self, names: tuple[str, ...]) -> tuple[Windows, ...]:
+        """The named sets; a call may start only where all of them are open (REQ-C28)."""
+        return tuple(self.windows[name] for name in names)
+
+
+@dataclass(frozen=True, slots=True)
+class Cap:
+    """At most so many times within so long."""
+
+    times: int
+    within: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Frequency:
+    """Caps per person: `calls` count every call whatever for; `follow_ups` every follow-up and marketing contact."""
+
+    calls: tuple[Cap, ...]
+    follow_ups: tuple[Cap, ...]
+
+
+# ── calls ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class OnMachine(StrEnum):
+    """What to do when an answering machine picks up."""
+
+    HANG_UP = "hang_up"
+    LEAVE_MESSAGE = "leave_message"
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """Attempts and their spacing (REQ-C19).
+
+    `attempts` counts calls that rang; `unrung` bounds those that never did. `spacing` is the least time before the same
+    number is dialled again, by how the last call to it ended: a disposition without a spacing ends the callback.
+    `between_numbers` is the least time before another number of the same person.
+    """
+
+    attempts: int
+    unrung: int
+    spacing: Mapping[Disposition, timedelta]
+    between_numbers: timedelta
+    machine: OnMachine
+    last_sms: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """When and how a group is followed up (REQ-C06..C08, REQ-C31).
+
+    The first try is the first window from `after_days` days after the event on (0: from the event itself; None: not set,
+    scheduling is refused); it is late past the end of day `within_days` (None: never late). After the first try the
+    plan keeps trying for `tries_for_days` more days.
+    """
+
+    flow: str
+    windows: tuple[str, ...]
+    after_days: int | None
+    within_days: int | None
+    tries_for_days: int
+
+
+# ── people ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """So long after the start, tell everybody on duty in these roles."""
+
+    after: timedelta
+    roles: tuple[Role, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """An escalation's rungs, lowest first; then the last one again each `repeat`, at most `repeats` times."""
+
+    rungs: tuple[Rung, ...]
+    repeat: timedelta | None
+    repeats: int
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A case's deadlines, in business time."""
+
+    first_response: timedelta
+    resolution: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Sla:
+    """Service standards: seconds in a conversation (REQ-B01, REQ-B02, REQ-B05), business time on a case.
+
+    `warn_at` is the share of a deadline after which it warns. For the segments in `always_open` every hour is a business
+    hour (REQ-B09).
+    """
+
+    first_reply_target: timedelta
+    first_reply_limit: timedelta
+    answer_limit: timedelta
+    cases: Mapping[Urgency, Target]
+    warn_at: float
+    hours: Windows
+    always_open: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Agents:
+    """`capacity` conversations at once."""
+
+    capacity: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """The bot's manners: lengths in characters, confidences 0..1 (REQ-B05, REQ-B06, REQ-D10).
+
+    A confidence under `understand` is not understood; two intents nearer than `clarify` get a question with buttons;
+    after `misses` messages not understood a person takes over.
+    """
+
+    split_at: int
+    join_within: timedelta
+    hold_after: timedelta
+    remind_after: timedelta
+    close_after: timedelta
+    understand: float
+    clarify: float
+    misses: int
+
+
+# ── sending and keeping ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """A channel's pace and price. A unit is a call, an SMS segment or a message.
+
+    `per_address` bounds one address (None: as the channel). `chat_share` of the pace is kept for conversations while a
+    broadcast runs. `price` per unit is in `Broadcast.currency`.
+    """
+
+    per_second: float
+    per_address: float | None
+    chat_share: float
+    price: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class BroadcastStep:
+    """Try this channel; after `wait` without acknowledgement, the next."""
+
+    channel: ChannelName
+    wait: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Broadcast:
+    """Announcements: the digit that acknowledges, the ladder of channels, and for how long one stays worth sending."""
+
+    ack_digit: str
+    ladder: tuple[BroadcastStep, ...]
+    expires_after: timedelta
+    currency: str
+
+
+class RetentionClass(StrEnum):
+    """REQ-G01."""
+
+    PERMANENT = "permanent"
+    LONG = "long"
+    SHORT = "short"
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long records are kept, by class; `classes` gives each kind of record its class.
+
+    `long` None: never proposed for disposal.
+    """
+
+    short: timedelta
+    long: timedelta | None
+    classes: Mapping[str, RetentionClass]
+
+
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """Everything an operator tunes. `zone` is the centre's own IANA zone, for contacts without one."""
+
+    zone: str
+    language: Language
+    company: Company
+    seasons: Seasons
+    holidays: Holidays
+    hours: Hours
+    frequency: Frequency
+    calls: Calls
+    plans: Mapping[FollowUpGroup, Plan]
+    ladders: Mapping[str, Ladder]
+    sla: Sla
+    agents: Agents
+    chat: Chat
+    rates: Mapping[ChannelName, Rate]
+    broadcast: Broadcast
+    retention: Retention
