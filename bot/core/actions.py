@@ -1,0 +1,49 @@
+"""The table of actions: what a flow may ask the services to do, what it hands over, and which slots come back.
+
+A flow's step gives arguments under `args:`; one that is not given is taken from the slot, else the context value, of
+the same name. scripts/README.md explains each action to operators; a test holds the two tables together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """`ends`: the conversation is given away (to people, or closed), so nothing interrupted is returned to."""
+
+    args: tuple[str, ...] = ()
+    results: tuple[str, ...] = ()
+    ends: bool = False
+
+
+ACTIONS: Mapping[str, Action] = {
+    # cases and people
+    "action_open_case": Action(("kind", "queue", "urgency", "subject"), ("case_number",)),
+    "action_handoff": Action(("reason", "urgency"), ("queue_position", "wait_minutes", "agents_open"), ends=True),
+    "action_red_flag": Action(("subject",), ("case_number",)),
+    "action_case_status": Action(
+        ("case_number",),
+        ("case_found", "case_number", "case_state_text", "case_owner", "case_due", "case_overdue"),
+    ),
+    "action_rate": Action(("score", "comment")),
+    "action_close": Action(ends=True),
+    # the contact
+    "action_set_contact": Action(("name", "phone", "unit", "title")),
+    "action_stop_contact": Action(("scope",)),
+    # callbacks and follow-ups
+    "action_book_callback": Action(
+        ("phone", "preferred_time", "topic"), ("callback_at", "callback_ok", "callback_problem")
+    ),
+    "action_offer_slots": Action((), ("slot_1", "slot_2", "slot_1_at", "slot_2_at")),
+    "action_record_answer": Action(("question", "answer")),
+    "action_disposition": Action(("code",)),
+    # incidents and broadcasts
+    "action_find_incident": Action(("unit",), ("incident_open", "incident_text", "incident_eta", "incident_cause")),
+    "action_notify_when_over": Action(("unit", "phone")),
+    "action_acknowledge": Action(),
+    # facts
+    "action_service_hours": Action((), ("hours_text", "hours_open")),
+}

@@ -1,0 +1,326 @@
+"""The flow engine: pure functions from a book, a state and a message to what is said and done next.
+
+    step = begin(book, State(), "pattern_session_start", context, now)
+    step = step(book, step.state, turn, now)
+    while step.act: step = resume(book, step.state, result_of(step.act), context, now)
+
+A message is offered to a ladder of readings, first come first served: a pressed choice, danger or a wish for a person,
+strong emotion, a command (cancel, repeat, skip), a correction, an answer to the open question, another topic, the
+words themselves as an answer, a choice between two close meanings. What none of them takes was not understood: once a
+question, twice a person (REQ-D10). The repairs' words are flows named `pattern_…`, which operators may change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from bot.core.book import COMMANDS, Book, Flow, FromIntent, Interrupts
+from bot.core.filling import (
+    NUMERIC,
+    accepts_words,
+    answer,
+    chosen,
+    correction,
+    plain,
+    volunteered,
+    words_answer,
+)
+from bot.core.flow_run import MAX_ACTS, Run
+from bot.core.flow_state import Frame, State, Step, Turn, Visit
+from bot.core.payload import IntentPayload, SlotsPayload, read_payload
+from bot.core.words import Entity, Parse
+
+__all__ = ["Book", "Frame", "State", "Step", "Turn", "Visit", "begin", "resume", "silence", "step"]
+
+URGENT = 0.5  # confidence from which danger or a wish for a person breaks in
+URGENT_IN_WORDS = 0.7  # … where the open question is answered in words
+INTERRUPT = 0.5  # confidence from which another topic breaks into an open question
+INTERRUPT_WORDS = 0.85  # … where the words could be the answer
+COMMAND_IN_WORDS = 0.7
+CLARIFY_MARGIN = 0.12  # two meanings closer than this are put to the customer
+CLARIFY_BELOW = 0.6  # … unless the first one is this sure
+STRONG_ANGER = 2
+NOTHING = frozenset({"", "out_of_scope"})
+
+
+def begin(book: Book, state: State, flow_id: str, context: Mapping[str, Any], now: datetime) -> Step:
+    """Starts a flow by name: a greeting, a follow-up call, the answer to a broadcast."""
+    del now
+    run = Run(book, replace(state, last=(), offered=(), acts=0), context)
+    run.start(flow_id)
+    run.advance()
+    return run.step()
+
+
+def step(book: Book, state: State, turn: Turn, now: datetime) -> Step:
+    """A customer's message."""
+    del now
+    heard = _hear(book, state, turn)
+    emotion = turn.parse.emotion
+    fresh = replace(
+        state,
+        turns=state.turns + 1,
+        silences=0,
+        acts=0,
+        anger=state.anger + 1 if emotion.anger or emotion.threatening else 0,
+        last=(),
+    )
+    run = Run(book, fresh, turn.context, heard.parse)
+    if any(reads(run, heard) for reads in LADDER):
+        run.misses = 0
+    else:
+        _not_understood(run)
+    run.advance()
+    return run.step()
+
+
+def resume(book: Book, state: State, result: Mapping[str, Any], context: Mapping[str, Any], now: datetime) -> Step:
+    """The action is done; its result becomes slots."""
+    del now
+    run = Run(book, replace(state, acts=state.acts + 1), context)
+    if not run.stack:
+        return run.step()
+    run.performed(result)
+    if run.acts > MAX_ACTS:
+        run.abandon()
+    run.advance()
+    return run.step()
+
+
+def silence(book: Book, state: State, context: Mapping[str, Any], now: datetime) -> Step:
+    """The customer said nothing for as long as the channel's policy allows."""
+    del now
+    run = Run(book, replace(state, silences=state.silences + 1, last=(), acts=0), context)
+    run.start("pattern_user_silence")
+    run.advance()
+    return run.step()
+
+
+# ── what was heard ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """A message after its choice, number or payload has been looked up. `offered`: the choice was on show."""
+
+    text: str
+    parse: Parse
+    slots: Mapping[str, Any]
+    offered: bool
+    last: tuple[Any, ...]
+
+
+def _hear(book: Book, state: State, turn: Turn) -> _Heard:
+    payload = turn.payload or _typed(book, state, turn)
+    text, parse = turn.text, turn.parse
+    read = read_payload(payload) if payload else None
+    shown = payload is not None and any(b.payload == payload for b in state.offered)
+    if isinstance(read, SlotsPayload):
+        return _Heard(text, replace(parse, intent="", ranking=()), read.slots, shown, state.last)
+    if isinstance(read, IntentPayload):
+        entities = tuple(Entity(k, str(v), str(v), 0, 0) for k, v in read.entities.items())
+        meant = replace(parse, intent=read.intent, confidence=1.0, ranking=(), entities=entities)
+        return _Heard(text, meant, {}, shown, state.last)
+    return _Heard(payload or text, parse, {}, False, state.last)
+
+
+def _typed(book: Book, state: State, turn: Turn) -> str | None:
+    """The payload that typed words stand for: a choice's number or title, or an intent's name after a slash."""
+    text = turn.text.strip()
+    if text.startswith("/"):
+        read = read_payload(text)
+        return text if isinstance(read, IntentPayload) and read.intent in book.intents else None
+    slot = Run(book, state, turn.context).slot
+    if slot is not None and slot.kind in NUMERIC and plain(text).isdecimal():
+        return None
+    choice = chosen(text, state.offered)
+    return choice.payload if choice else None
+
+
+# ── the ladder ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _pressed(run: Run, heard: _Heard) -> bool:
+    if not heard.slots:
+        return False
+    question = run.question
+    answers = question is not None and question.slot in heard.slots
+    if answers or heard.offered:
+        run.fill(run.coerced(heard.slots, heard.slots if heard.offered else (question.slot,) if question else ()))
+    return True  # a choice of an earlier question: the open one is put again
+
+
+def _urgent(run: Run, heard: _Heard) -> bool:
+    flow = run.trigger(heard.parse.intent, heard.parse.confidence)
+    if flow is None or flow.interrupts is not Interrupts.ALWAYS or _answers(run, heard):
+        return False
+    question = run.question
+    sure = URGENT_IN_WORDS if question and question.force_slot_filling else URGENT
+    return heard.parse.confidence >= sure and _open(run, heard, flow)
+
+
+def _upset(run: Run, heard: _Heard) -> bool:
+    emotion = heard.parse.emotion
+    strong = emotion.anger >= STRONG_ANGER or emotion.threatening or run.angry_turns > 1
+    if not strong or not (emotion.anger or emotion.threatening) or _is_open(run, "pattern_angry"):
+        return False
+    run.start("pattern_angry")
+    return True
+
+
+def _command(run: Run, heard: _Heard) -> bool:
+    intent, question = heard.parse.intent, run.question
+    if intent not in COMMANDS or _answers(run, heard):
+        return False
+    if question and question.force_slot_filling and heard.parse.confidence < COMMAND_IN_WORDS:
+        return False
+    match intent:
+        case "repeat_that" if heard.last:
+            run.says.extend(heard.last)
+            run.last.extend(heard.last)
+            return True
+        case "cancel":
+            if run.stack:
+                run.cancel()
+            run.start("pattern_cancel_flow")
+            return True
+        case "skip" if question is not None:
+            if question.optional:
+                run.skip()
+            else:
+                run.start("pattern_skip_question")
+            return True
+    return False
+
+
+def _correct(run: Run, heard: _Heard) -> bool:
+    if not run.stack:
+        return False
+    filled = reversed(run.stack[-1].filled)
+    found = correction(run.book, filled, run.slot, heard.text, heard.parse, run.slots)
+    if found is None:
+        return False
+    if found.value is None:
+        run.slots.pop(found.slot.name)
+        return run.go_back(found.slot.name)
+    run.slots[found.slot.name] = found.value
+    run.go_back(found.slot.name)
+    run.say("utter_corrected")
+    return True
+
+
+def _answer(run: Run, heard: _Heard) -> bool:
+    slot = run.slot
+    found = answer(slot, heard.text, heard.parse) if slot else None
+    if slot is None or found is None:
+        return False
+    run.fill({slot.name: found.value})
+    run.fill(volunteered(run.book, run.flow(run.stack[-1]), heard.parse, run.slots, found.entity))
+    return True
+
+
+def _clarify(run: Run, heard: _Heard) -> bool:
+    if run.question is not None or len(heard.parse.ranking) < 2:
+        return False
+    (first, sure), (second, close) = heard.parse.ranking[:2]
+    margin = float(run.context().get("clarify_margin", CLARIFY_MARGIN))
+    if heard.parse.intent != first or sure >= CLARIFY_BELOW or sure - close >= margin:
+        return False
+    flows = {run.trigger(first, sure), run.trigger(second, close)}
+    if None in flows or len(flows) < 2:
+        return False
+    run.start("pattern_clarification")
+    return True
+
+
+def _interrupt(run: Run, heard: _Heard) -> bool:
+    flow = run.trigger(heard.parse.intent, heard.parse.confidence)
+    if flow is None:
+        return False
+    question, slot = run.question, run.slot
+    if question is not None and slot is not None:
+        if flow.interrupts is Interrupts.NEVER or question.force_slot_filling:
+            return False
+        if heard.parse.confidence < (INTERRUPT_WORDS if accepts_words(slot) else INTERRUPT):
+            return False
+    return _open(run, heard, flow)
+
+
+def _words(run: Run, heard: _Heard) -> bool:
+    slot = run.slot
+    found = words_answer(slot, heard.text, run.tries) if slot else None
+    if slot is None or found is None:
+        return False
+    run.fill({slot.name: found.value})
+    return True
+
+
+def _volunteer(run: Run, heard: _Heard) -> bool:
+    """The message answers a later question than the open one."""
+    if run.question is None:
+        return False
+    found = volunteered(run.book, run.flow(run.stack[-1]), heard.parse, run.slots, None)
+    run.fill(found)
+    return bool(found)
+
+
+def _polite(run: Run, heard: _Heard) -> bool:
+    """Heard, but no answer: a greeting, a "yes" to no question, the same matter again. The question is put again."""
+    if run.question is None:
+        return False
+    flow = run.trigger(heard.parse.intent, heard.parse.confidence)
+    if flow is None or not (flow.interrupts is Interrupts.NEVER or _is_open(run, flow.id)):
+        return False
+    run.tried()
+    return True
+
+
+LADDER: tuple[Callable[[Run, _Heard], bool], ...] = (
+    _pressed,
+    _urgent,
+    _upset,
+    _command,
+    _correct,
+    _answer,
+    _clarify,
+    _interrupt,
+    _words,
+    _volunteer,
+    _polite,
+)
+
+
+def _not_understood(run: Run) -> None:
+    run.missed = True
+    run.misses += 1
+    question = run.question
+    if question is not None and question.optional and run.misses >= run.limit:
+        run.misses = 0
+        run.skip()
+        return
+    if question is not None:
+        frame = run.stack[-1]
+        run.stack[-1] = replace(frame, tries=frame.tries + 1)
+    run.start("pattern_cannot_handle")
+
+
+def _answers(run: Run, heard: _Heard) -> bool:
+    slot = run.slot
+    return slot is not None and any(isinstance(m, FromIntent) and m.intent == heard.parse.intent for m in slot.mappings)
+
+
+def _is_open(run: Run, flow_id: str) -> bool:
+    return any(frame.flow == flow_id for frame in run.stack)
+
+
+def _open(run: Run, heard: _Heard, flow: Flow) -> bool:
+    """Starts `flow` with what the message already names; False where it is the very flow that is open."""
+    if _is_open(run, flow.id):
+        top = run.stack[-1].flow
+        return top != flow.id and run.return_to(flow.id)
+    run.start(flow.id)
+    run.fill(volunteered(run.book, flow, heard.parse, run.slots, None))
+    return True

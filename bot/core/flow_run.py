@@ -1,0 +1,474 @@
+"""One run of the engine: from node to node until a question, an action, or nothing is left to do.
+
+A run is the mutable workings of one call of flow.py; values go in and values come out. It never waits and never fails:
+a flow that goes round without waiting is abandoned for a person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from bot.core.actions import ACTIONS, Action
+from bot.core.book import (
+    Book,
+    Branch,
+    Call,
+    Collect,
+    Flow,
+    FromContext,
+    Link,
+    Node,
+    Noop,
+    Perform,
+    SetSlots,
+    Slot,
+    Trigger,
+    Utter,
+)
+from bot.core.conditions import holds
+from bot.core.filling import coerce, intents_of, known_already
+from bot.core.flow_state import Frame, State, Step, Visit
+from bot.core.wording import PLACEHOLDER, value_of, word
+from bot.core.words import Act, Button, Language, Parse, Say
+
+MAX_NODES = 100  # nodes passed without waiting
+MAX_ACTS = 20  # actions between two messages of the customer
+MAX_DEPTH = 5  # flows open at once; the oldest interrupted one is let go
+MAX_TRIES = 3  # answers in vain to one question, before a person is called
+NOT_UNDERSTOOD = 2  # messages in a row not understood, before a person is called (REQ-D10)
+TOPICS_SHOWN = 8
+RANKING_SHOWN = 3
+
+ENGINE_CONTEXT = frozenset(
+    {
+        "misses",
+        "silences",
+        "anger",
+        "angry_turns",
+        "threatening",
+        "worried",
+        "turns",
+        "intent",
+        "flow_name",
+        "question",
+        "optional",
+    }
+)
+"""Context keys the engine itself provides, beside the services'."""
+
+
+class Run:
+    """The stack, the slots and what is said, while one message is worked through."""
+
+    def __init__(self, book: Book, state: State, context: Mapping[str, Any], parse: Parse | None = None) -> None:
+        self.book = book
+        self.before = state
+        self.stack = list(state.stack)
+        self.slots = dict(state.slots)
+        self.parse = parse
+        self.misses = state.misses
+        self.silences = state.silences
+        self.angry_turns = state.anger
+        self.turns = state.turns
+        self.acts = state.acts
+        self.topic = state.topic
+        self.offered = state.offered
+        self.last = list(state.last)
+        self.says: list[Say] = []
+        self.act: Act | None = None
+        self.visits: list[Visit] = []
+        self.missed = False
+        self.about = ""  # the name of the flow a repair speaks of
+        self._given = context
+        self._budget = MAX_NODES
+        self._abandoned = False
+
+    # ── what conditions and wordings see ─────────────────────────────────────────────────────────────────────────────
+
+    def context(self) -> dict[str, Any]:
+        emotion = self.parse.emotion if self.parse else None
+        open_question = self.question
+        return {
+            **self._given,
+            "misses": self.misses,
+            "silences": self.silences,
+            "anger": emotion.anger if emotion else 0,
+            "angry_turns": self.angry_turns,
+            "threatening": emotion.threatening if emotion else False,
+            "worried": emotion.worried if emotion else False,
+            "turns": self.turns,
+            "intent": self.parse.intent if self.parse else None,
+            "flow_name": self.about or self._topic_name(),
+            "question": open_question.slot if open_question else None,
+            "optional": open_question.optional if open_question else False,
+        }
+
+    @property
+    def language(self) -> Language:
+        return Language(self._given.get("language", Language.ZH))
+
+    @property
+    def limit(self) -> int:
+        """Messages in a row that may stay not understood, by the operator's policy."""
+        return int(self._given.get("not_understood_limit", NOT_UNDERSTOOD))
+
+    @property
+    def question(self) -> Collect | None:
+        """The open question: that of the topmost flow which is not a repair."""
+        frame = self._asking()
+        node = self._node(frame) if frame else None
+        return node if isinstance(node, Collect) else None
+
+    @property
+    def slot(self) -> Slot | None:
+        """The slot the open question fills."""
+        return self.book.slots[self.question.slot] if self.question else None
+
+    @property
+    def tries(self) -> int:
+        frame = self._asking()
+        return frame.tries if frame else 0
+
+    def flow(self, frame: Frame) -> Flow:
+        return self.book.flows[frame.flow]
+
+    def trigger(self, intent: str, confidence: float) -> Flow | None:
+        """The flow an intent starts now: the first whose guard lets it."""
+        context = self.context()
+        for found in self.book.triggers.get(intent, ()):
+            flow = self.book.flows[found.flow]
+            if self._may(found, confidence) and (flow.guard is None or holds(flow.guard, self.slots, context)):
+                return flow
+        return None
+
+    # ── changes a message makes ──────────────────────────────────────────────────────────────────────────────────────
+
+    def start(self, flow_id: str) -> None:
+        """Opens a flow on top of whatever is open."""
+        flow = self.book.flows[flow_id]
+        if not flow.repairs:
+            self.topic = flow_id
+        self.stack.append(Frame(flow_id, flow.start))
+        while sum(not frame.called for frame in self.stack) > MAX_DEPTH:
+            self._let_go(self.stack[: self._root_of(0) + 1])
+
+    def fill(self, values: Mapping[str, Any]) -> None:
+        """Sets slots on behalf of the topmost flow; they are forgotten with it."""
+        self.slots.update(values)
+        if self.stack:
+            frame = self.stack[-1]
+            self.stack[-1] = replace(frame, filled=_with(frame.filled, values))
+
+    def skip(self) -> None:
+        """Passes the open question without an answer."""
+        node = self.question
+        if node is not None:
+            self.slots.pop(node.slot, None)
+            self._pass(node)
+
+    def tried(self) -> None:
+        """The open question got no answer once more; at the limit it is passed, or a person is called."""
+        frame, node = self._asking(), self.question
+        if frame is None or node is None:
+            return
+        self.stack[-1] = replace(frame, tries=frame.tries + 1)
+        if frame.tries + 1 < MAX_TRIES:
+            return
+        if node.optional:
+            self.skip()
+        else:
+            self.misses = max(self.misses, self.limit)
+            self.start("pattern_cannot_handle")
+
+    def go_back(self, slot: str) -> bool:
+        """Returns to the question of `slot` if nothing has been done since it was answered."""
+        if not self.stack:
+            return False
+        frame = self.stack[-1]
+        nodes = self.flow(frame).nodes
+        for index, node_id in enumerate(frame.passed):
+            node = nodes[node_id]
+            if isinstance(node, Collect) and node.slot == slot:
+                # asked=node_id: the value at hand counts even where the question insists on being asked
+                self.stack[-1] = replace(frame, node=node_id, asked=node_id, tries=0, passed=frame.passed[:index])
+                return True
+        return False
+
+    def return_to(self, flow_id: str) -> bool:
+        """Drops what was opened over an interrupted flow."""
+        for index, frame in enumerate(self.stack):
+            if frame.flow == flow_id:
+                top = index
+                while top + 1 < len(self.stack) and self.stack[top + 1].called:
+                    top += 1
+                self._let_go(self.stack[top + 1 :])
+                return True
+        return False
+
+    def cancel(self) -> None:
+        """Gives up the topmost flow with the flows it called."""
+        self.about = self._topic_name()
+        self._let_go(self.stack[self._root_of(len(self.stack) - 1) :])
+
+    def end_others(self) -> None:
+        """The conversation is given away: what was interrupted is not returned to."""
+        self._let_go(self.stack[: self._root_of(len(self.stack) - 1)])
+
+    def abandon(self) -> None:
+        """A flow goes round without waiting: a person is called, once."""
+        self._let_go(list(self.stack))
+        self._budget, self.acts = MAX_NODES, 0
+        if not self._abandoned:
+            self._abandoned = True
+            self.start("pattern_human_handoff")
+
+    # ── the walk ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def advance(self) -> None:
+        """Walks on until a question is open, an action is wanted, or no flow is left."""
+        while self.stack and self.act is None:
+            self._budget -= 1
+            if self._budget < 0:
+                self.abandon()
+                continue
+            node = self._node(self.stack[-1])
+            if node is None:
+                if self._finish():
+                    return
+                continue
+            self.visits.append(Visit(self.stack[-1].flow, node.id))
+            if self._do(node):
+                return
+
+    def _do(self, node: Node) -> bool:
+        """Does one node; True where the run must wait for the customer."""
+        match node:
+            case Collect():
+                return self._collect(node)
+            case Perform():
+                self.act = Act(node.action, self._args(node))
+                return False
+            case Call(flow=flow):
+                self.stack.append(Frame(flow, self.book.flows[flow].start, called=True))
+                return False
+            case Link(flow=flow):
+                frame = self.stack[-1]
+                self.topic = flow
+                self.stack[-1] = Frame(flow, self.book.flows[flow].start, called=frame.called, filled=frame.filled)
+                return False
+            case SetSlots(values=values):
+                self.fill({name: self._value(value) for name, value in values})
+            case Utter(response=response):
+                self.say(response)
+            case Noop():
+                pass
+        self.go_on(node.next)
+        return False
+
+    def go_on(self, branches: Iterable[Branch]) -> None:
+        """Moves the topmost flow along the first branch whose condition holds; without one it ends."""
+        context = self.context()
+        to = next((b.to for b in branches if b.when is None or holds(b.when, self.slots, context)), None)
+        self.stack[-1] = replace(self.stack[-1], node=to)
+
+    def performed(self, result: Mapping[str, Any]) -> None:
+        """The action of the topmost node is done; its result becomes slots."""
+        frame = self.stack[-1]
+        node = self._node(frame)
+        self.slots.update(result)
+        self.stack[-1] = replace(frame, passed=())
+        if isinstance(node, Perform):
+            if ACTIONS.get(node.action, Action()).ends:
+                self.end_others()
+            self.go_on(node.next)
+
+    def say(self, response: str) -> Say | None:
+        said = word(response, self.book.responses.get(response, ()), self.book.slots, self.slots, self.context())
+        if said is None:
+            return None
+        source = said.metadata.get("choices")
+        if source:
+            said = replace(said, buttons=self._choices(source) + said.buttons)
+        if said.buttons:
+            self.offered = said.buttons
+        if said.text:
+            self.says.append(said)
+            self.last.append(said)
+        return said
+
+    def _collect(self, node: Collect) -> bool:
+        frame = self.stack[-1]
+        asked = frame.asked == node.id
+        slot = self.book.slots[node.slot]
+        if not asked and node.ask_before_filling:
+            self.slots.pop(node.slot, None)
+        elif not asked and self.slots.get(node.slot) is None:
+            known = known_already(slot, self._given)
+            if known is not None:
+                self.slots[node.slot] = known
+        if self.slots.get(node.slot) is None:
+            return self._ask(node)
+        context = self.context()
+        for rejection in node.rejections:
+            if holds(rejection.when, self.slots, context):
+                self.say(rejection.utter)
+                self.slots.pop(node.slot)
+                if not asked:
+                    return self._ask(node)
+                self.tried()
+                return self._node(self.stack[-1]) is node and self._ask(node)
+        self._pass(node)
+        return False
+
+    def _ask(self, node: Collect) -> bool:
+        self.stack[-1] = replace(self.stack[-1], asked=node.id)
+        self.offered = ()
+        self.say(node.utter)
+        return True
+
+    def _pass(self, node: Collect) -> None:
+        frame = self.stack[-1]
+        self.stack[-1] = replace(
+            frame,
+            asked=None,
+            tries=0,
+            filled=_with(frame.filled, (node.slot,)),
+            passed=(*(p for p in frame.passed if p != node.id), node.id),
+        )
+        self.go_on(node.next)
+
+    def _finish(self) -> bool:
+        """Closes the topmost flow; True where a repair has put a question of its own."""
+        frame = self.stack.pop()
+        if frame.called and self.stack:
+            parent = self.stack[-1]
+            self.stack[-1] = replace(parent, filled=_with(parent.filled, frame.filled))
+            node = self._node(parent)
+            self.go_on(node.next if node else ())
+            return False
+        self._forget(frame)
+        if not self.stack:
+            return False
+        if self.flow(frame).repairs:
+            return bool(self.says and self.says[-1].buttons)
+        self.start("pattern_continue_interrupted")
+        return False
+
+    # ── small change ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _asking(self) -> Frame | None:
+        """The frame whose question is open, below any repair that is running."""
+        for frame in reversed(self.stack):
+            if not self.flow(frame).repairs or frame.asked:
+                return frame if frame.asked is not None and frame.asked == frame.node else None
+        return None
+
+    def _node(self, frame: Frame) -> Node | None:
+        return self.flow(frame).nodes.get(frame.node) if frame.node else None
+
+    def _root_of(self, index: int) -> int:
+        while index > 0 and self.stack[index].called:
+            index -= 1
+        return max(index, 0)
+
+    def _topic_name(self) -> str:
+        for frame in reversed(self.stack):
+            if not frame.called and not self.flow(frame).repairs:
+                return self.flow(frame).names[self.language]
+        return ""
+
+    def _may(self, trigger: Trigger, confidence: float) -> bool:
+        return confidence >= trigger.threshold and not self.book.flows[trigger.flow].repairs
+
+    def _let_go(self, frames: Iterable[Frame]) -> None:
+        for frame in list(frames):
+            self.stack.remove(frame)
+            self._forget(frame)
+
+    def _forget(self, frame: Frame) -> None:
+        """A flow's own slots end with it; what is known of the person stays, and so does what it persists."""
+        still = {name for open_frame in self.stack for name in open_frame.filled}
+        kept = self.flow(frame).persisted
+        for name in frame.filled:
+            slot = self.book.slots.get(name)
+            personal = slot is not None and any(isinstance(m, FromContext) for m in slot.mappings)
+            if name not in still and name not in kept and not personal:
+                self.slots.pop(name, None)
+
+    def _args(self, node: Perform) -> dict[str, Any]:
+        context = self.context()
+        wanted = ACTIONS.get(node.action, Action()).args
+        args = {name: value_of(name, self.slots, context) for name in wanted}
+        args |= {name: self._value(value) for name, value in node.args.items()}
+        return {name: value for name, value in args.items() if value is not None}
+
+    def _value(self, raw: Any) -> Any:
+        """A literal, or a text with placeholders; a text that is one placeholder keeps its value's type."""
+        if not isinstance(raw, str):
+            return raw
+        context = self.context()
+        if (whole := PLACEHOLDER.fullmatch(raw)) is not None:
+            return value_of(whole[1], self.slots, context)
+        return PLACEHOLDER.sub(
+            lambda found: str("" if (v := value_of(found[1], self.slots, context)) is None else v),
+            raw,
+        )
+
+    def _choices(self, source: str) -> tuple[Button, ...]:
+        """Buttons made of what the message may have meant (`ranking`) or of what is on offer at all (`topics`)."""
+        meant: list[Flow] = []
+        if source == "ranking" and self.parse is not None:
+            for intent, _ in self.parse.ranking:
+                flow = self.trigger(intent, 1.0)
+                if flow is not None and flow not in meant:
+                    meant.append(flow)
+            meant = meant[:RANKING_SHOWN]
+        if not meant:
+            ranked = [(f.menu, f.id) for f in self.book.flows.values() if f.menu is not None]
+            meant = [self.book.flows[flow_id] for _, flow_id in sorted(ranked)[:TOPICS_SHOWN]]
+        return tuple(Button(f.names[self.language], f"/{self._intent_of(f)}") for f in meant)
+
+    def _intent_of(self, flow: Flow) -> str:
+        return next(
+            intent for intent, triggers in self.book.triggers.items() if any(t.flow == flow.id for t in triggers)
+        )
+
+    def coerced(self, values: Mapping[str, Any], allowed: Iterable[str]) -> dict[str, Any]:
+        """The values of a pressed choice that fit their slots."""
+        fit = {n: coerce(self.book.slots[n], values[n]) for n in allowed if n in values and n in self.book.slots}
+        return {name: value for name, value in fit.items() if value is not None}
+
+    def step(self) -> Step:
+        """The run's outcome as values."""
+        question = self.question if self.act is None else None
+        slot = self.book.slots[question.slot] if question else None
+        state = State(
+            stack=tuple(self.stack),
+            slots=self.slots,
+            acting=self.act.name if self.act else None,
+            misses=self.misses,
+            silences=self.silences,
+            anger=self.angry_turns,
+            turns=self.turns,
+            acts=self.acts,
+            topic=self.topic,
+            offered=self.offered,
+            last=tuple(self.last),
+        )
+        return Step(
+            state,
+            says=tuple(self.says),
+            act=self.act,
+            expecting=intents_of(slot) if slot else frozenset(),
+            question=question.slot if question else None,
+            done=not self.stack,
+            missed=self.missed,
+            visits=tuple(self.visits),
+        )
+
+
+def _with(names: tuple[str, ...], more: Iterable[str]) -> tuple[str, ...]:
+    added = tuple(more)
+    return (*(n for n in names if n not in added), *added)

@@ -1,0 +1,107 @@
+"""What a conversation remembers between two messages, and what goes in and out of the engine: values only.
+
+A state is stored with its conversation as JSON and means something only together with the book it pins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from bot.core.words import Act, Button, Parse, Say, as_buttons
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """An open flow. `called` frames return to the flow that called them; others were interrupted into.
+
+    `asked` is the collect node whose question is open, `tries` how often it was answered in vain; `filled` are the slots
+    to be forgotten when the flow ends; `passed` are the collect nodes since the last action, to which a correction may
+    still go back.
+    """
+
+    flow: str
+    node: str | None
+    asked: str | None = None
+    tries: int = 0
+    called: bool = False
+    filled: tuple[str, ...] = ()
+    passed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """`State()` is a conversation that has not begun.
+
+    `misses`, `silences` and `anger` count what happened in a row; `turns` counts the customer's messages; `acts` the
+    actions since the last one. `offered` are the choices last shown, `last` what was last said, `topic` the last flow
+    that was no repair.
+    """
+
+    stack: tuple[Frame, ...] = ()
+    slots: Mapping[str, Any] = field(default_factory=dict)
+    acting: str | None = None
+    misses: int = 0
+    silences: int = 0
+    anger: int = 0
+    turns: int = 0
+    acts: int = 0
+    topic: str | None = None
+    offered: tuple[Button, ...] = ()
+    last: tuple[Say, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON; `State.from_json` gives the same value back."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> State:
+        """The inverse of `to_json`; an empty mapping is a conversation that has not begun."""
+        plain = dict(raw)
+        plain["stack"] = tuple(
+            Frame(**{**f, "filled": tuple(f["filled"]), "passed": tuple(f["passed"])}) for f in plain.get("stack", ())
+        )
+        plain["offered"] = as_buttons(plain.get("offered", ()))
+        plain["last"] = tuple(Say(**{**say, "buttons": as_buttons(say["buttons"])}) for say in plain.get("last", ()))
+        return cls(**plain)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A customer's message. `payload` is what a pressed button brought back.
+
+    `context` is what conditions read as `context.x` and responses as {x}: channel, language, company, bot_name, what is
+    known of the contact (name, title, phone, unit), purpose … (scripts/README.md lists them).
+    """
+
+    text: str
+    parse: Parse
+    payload: str | None = None
+    context: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A node the engine passed, for `--explain` and for counting branches."""
+
+    flow: str
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What to do now: say the `says`; if there is an `act`, perform it and `resume` with its result.
+
+    `expecting` are the intents the open question can take as an answer (give them to the next parse); `question` is the
+    slot it fills. `done` says nothing is open; `missed` that the message was not understood.
+    """
+
+    state: State
+    says: tuple[Say, ...] = ()
+    act: Act | None = None
+    expecting: frozenset[str] = frozenset()
+    question: str | None = None
+    done: bool = False
+    missed: bool = False
+    visits: tuple[Visit, ...] = ()

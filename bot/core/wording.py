@@ -1,0 +1,111 @@
+"""Wordings: which variant of a response fits, and its text with the {placeholders} filled."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from bot.core.book import Slot, SlotKind, Texts, Variant
+from bot.core.conditions import holds
+from bot.core.words import Button, Language, Say
+
+PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
+WEEKDAYS = {
+    Language.ZH: ("周一", "周二", "周三", "周四", "周五", "周六", "周日"),
+    Language.EN: ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"),
+}
+
+
+def word(
+    key: str,
+    variants: Sequence[Variant],
+    kinds: Mapping[str, Slot],
+    slots: Mapping[str, Any],
+    context: Mapping[str, Any],
+) -> Say | None:
+    """Response `key` in the language of `context`; None where no variant fits (nothing is to be said then)."""
+    variant = _fitting(variants, slots, context)
+    if variant is None:
+        return None
+    language = Language(context.get("language", Language.ZH))
+
+    def fill(texts: Texts) -> str:
+        return _fill(texts.get(language) or texts[Language.ZH], language, kinds, slots, context)
+
+    buttons = tuple(Button(fill(c.titles), _plain(c.payload, slots, context)) for c in variant.choices)
+    shown = tuple(b for b in buttons if b.title)  # a choice whose text is not known is not offered
+    return Say(fill(variant.texts), shown, key, variant.metadata)
+
+
+def when(moment: str, language: Language) -> str:
+    """An ISO moment as people say it, in its own offset.
+
+    >>> when("2026-07-02T15:00:00+08:00", Language.ZH)
+    '7月2日（周四）15:00'
+    """
+    try:
+        at = datetime.fromisoformat(moment)
+    except ValueError:
+        return moment
+    weekday = WEEKDAYS[language][at.weekday()]
+    if language is Language.ZH:
+        return f"{at.month}月{at.day}日（{weekday}）{at:%H:%M}"
+    return f"{weekday} {at.day} {at:%b}, {at:%H:%M}"
+
+
+def value_of(name: str, slots: Mapping[str, Any], context: Mapping[str, Any]) -> Any:
+    """What a placeholder stands for: the slot, else the context, else None."""
+    found = slots.get(name)
+    return context.get(name) if found is None else found
+
+
+def _fitting(variants: Sequence[Variant], slots: Mapping[str, Any], context: Mapping[str, Any]) -> Variant | None:
+    channel = context.get("channel")
+    fits = [
+        v
+        for v in variants
+        if v.channel in (None, channel) and (v.condition is None or holds(v.condition, slots, context))
+    ]
+    return max(fits, key=lambda v: (v.channel is not None, v.condition is not None), default=None)
+
+
+def _fill(
+    text: str,
+    language: Language,
+    kinds: Mapping[str, Slot],
+    slots: Mapping[str, Any],
+    context: Mapping[str, Any],
+) -> str:
+    if "{" not in text:
+        return text
+
+    def shown(found: re.Match[str]) -> str:
+        name = found[1]
+        slot = kinds.get(name)
+        return _show(value_of(name, slots, context), slot.kind if slot else SlotKind.TEXT, language)
+
+    return PLACEHOLDER.sub(shown, text).strip()
+
+
+def _show(value: Any, kind: SlotKind, language: Language) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return {Language.ZH: ("否", "是"), Language.EN: ("no", "yes")}[language][value]
+    if isinstance(value, float):
+        return f"{value:.2f}".rstrip("0").rstrip(".")
+    if kind is SlotKind.DATETIME:
+        return when(str(value), language)
+    if kind is SlotKind.PHONE:
+        return str(value).removeprefix("+86")
+    return str(value)
+
+
+def _plain(payload: str, slots: Mapping[str, Any], context: Mapping[str, Any]) -> str:
+    def known(found: re.Match[str]) -> str:
+        value = value_of(found[1], slots, context)
+        return "" if value is None else str(value)
+
+    return PLACEHOLDER.sub(known, payload)
