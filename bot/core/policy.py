@@ -116,7 +116,7 @@ ALWAYS = daily(Window(time(0), time(0)))  # open at all hours (REQ-B09)
 
 @dataclass(frozen=True, slots=True)
 class Holidays:
-    """Whose public holidays count: an ISO 3166 code ("" for none), and the operator's own additions to that calendar."""
+    """Whose public holidays count (an ISO 3166 code, "" for none), and the operator's own additions."""
 
     region: str
     days_off: frozenset[date]
@@ -188,9 +188,9 @@ class Calls:
 class Plan:
     """When and how a group is followed up (REQ-C06..C08, REQ-C31).
 
-    The first try is the first window from `after_days` days after the event on (0: from the event itself; None: not set,
-    scheduling is refused); it is late past the end of day `within_days` (None: never late). After the first try the
-    plan keeps trying for `tries_for_days` more days.
+    The first try is the first window from `after_days` days after the event on (0: from the event itself; None: not
+    set, scheduling is refused); it is late past the end of day `within_days` (None: never late). After the day of the
+    first try the plan keeps trying on `tries_for_days` more open days.
     """
 
     flow: str
@@ -232,8 +232,8 @@ class Target:
 class Sla:
     """Service standards: seconds in a conversation (REQ-B01, REQ-B02, REQ-B05), business time on a case.
 
-    `warn_at` is the share of a deadline after which it warns. For the segments in `always_open` every hour is a business
-    hour (REQ-B09).
+    `warn_at` is the share of a deadline after which it warns. For the segments in `always_open` every hour is a
+    business hour (REQ-B09).
     """
 
     first_reply_target: timedelta
