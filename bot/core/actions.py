@@ -21,8 +21,8 @@ class Action:
 
 ACTIONS: Mapping[str, Action] = {
     # cases and people
-    "action_open_case": Action(("kind", "queue", "urgency", "subject"), ("case_number",)),
-    "action_handoff": Action(("reason", "urgency"), ("queue_position", "wait_minutes", "agents_open"), ends=True),
+    "action_open_case": Action(("kind", "queue", "urgency", "subject"), ("case_number", "case_due")),
+    "action_handoff": Action(("reason", "urgency"), ("queue_position", "wait_minutes"), ends=True),
     "action_red_flag": Action(("subject",), ("case_number",)),
     "action_case_status": Action(
         ("case_number",),
@@ -47,3 +47,24 @@ ACTIONS: Mapping[str, Action] = {
     # facts
     "action_service_hours": Action((), ("hours_text", "hours_open")),
 }
+
+CONTEXT: Mapping[str, str] = {
+    "channel": "webchat, rest, telegram, sms or voice",
+    "language": "zh or en",
+    "purpose": "why we are in contact: reply, follow_up, requested_callback, emergency …",
+    "company": "the organisation's name",
+    "bot_name": "the bot's name",
+    "hotline": "the telephone number people may call, where there is one",
+    "name": "the contact's name",
+    "title": "how the contact is addressed: 王女士, Mr Lee",
+    "phone": "the contact's number",
+    "unit": "the contact's building, entrance and flat",
+    "segment": "the contact's segment, such as key_account",
+    "visit_day": "the day of the visit a follow-up is about, as people say it",
+    "broadcast_title": "the announcement being answered",
+    "case_subject": "what the case of an after-complaint call was about",
+    "attempt": "which attempt of a call this is, from 1",
+    "not_understood_limit": "policy: messages in a row not understood before a person is called",
+    "clarify_margin": "policy: meanings closer than this are put to the customer",
+}
+"""What the services may tell the engine about the conversation; any key may be missing, and is null then."""

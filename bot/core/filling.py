@@ -34,24 +34,12 @@ CUE = re.compile(
     re.IGNORECASE,
 )
 EARLIER = re.compile(r"刚才|刚刚|前面|上一|之前那|\bearlier\b|\bprevious\b|\blast one\b|\bbefore\b", re.IGNORECASE)
-_ORDINALS = {
-    "一": 1,
-    "二": 2,
-    "两": 2,
-    "三": 3,
-    "四": 4,
-    "五": 5,
-    "六": 6,
-    "七": 7,
-    "八": 8,
-    "九": 9,
-    "十": 10,
-    "零": 0,
-}
+_ORDINALS = {"零": 0, "两": 2} | {digit: n for n, digit in enumerate("一二三四五六七八九十", start=1)}
 _NUMBERED = re.compile(
-    r"(?:第|选|按|option |number )?\s*([0-9]{1,2}|[一二三四五六七八九十])\s*(?:个|号|项|#|。|\.|、|\))?"
+    r"(?:第|选|按|option |number )?\s*([0-9]{1,2}|[一二三四五六七八九十])\s*(?:个|号|项|#|\.|、|\))?"
 )
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+SHORT_ANSWER = 12  # characters; in a longer one a yes or no may belong to something else
 _EDGES = " \t\r\n。.!！?？,，、~～…"
 
 
@@ -96,7 +84,9 @@ def answer(slot: Slot, text: str, parse: Parse) -> Filled | None:
                         return Filled(value, entity)
             case _:
                 continue
-    if slot.kind in NUMERIC:
+    if slot.kind is SlotKind.BOOL:
+        value = _yes_or_no(text, parse)
+    elif slot.kind in NUMERIC:
         value = coerce(slot, _as_number(text))
     elif slot.kind is SlotKind.CATEGORICAL:
         value = coerce(slot, plain(text))
@@ -106,10 +96,10 @@ def answer(slot: Slot, text: str, parse: Parse) -> Filled | None:
 
 
 def words_answer(slot: Slot, text: str, tries: int) -> Filled | None:
-    """The customer's own words as the value; beside other mappings only from the second try on."""
+    """The customer's own words as the value; beside an entity only from the second try on."""
     if not text.strip() or not any(isinstance(m, FromText) for m in slot.mappings):
         return None
-    if tries == 0 and any(isinstance(m, FromEntity | FromIntent) for m in slot.mappings):
+    if tries == 0 and any(isinstance(m, FromEntity) for m in slot.mappings):
         return None
     value = coerce(slot, text.strip())
     return None if value is None else Filled(value)
@@ -232,6 +222,12 @@ def _number(slot: Slot, raw: Any) -> float | int | None:
     if slot.kind is SlotKind.FLOAT:
         return number
     return int(number) if number.is_integer() else None
+
+
+def _yes_or_no(text: str, parse: Parse) -> bool | None:
+    """Yes or no found in a short answer, whatever its intent."""
+    said = {e.kind for e in parse.entities} & {"affirm", "deny"}
+    return "affirm" in said if len(said) == 1 and len(text) <= SHORT_ANSWER else None
 
 
 def _as_number(text: str) -> float | None:

@@ -43,6 +43,7 @@ COMMAND_IN_WORDS = 0.7
 CLARIFY_MARGIN = 0.12  # two meanings closer than this are put to the customer
 CLARIFY_BELOW = 0.6  # … unless the first one is this sure
 STRONG_ANGER = 2
+SAID = 200  # characters of a message that a case's subject may quote
 NOTHING = frozenset({"", "out_of_scope"})
 
 
@@ -67,6 +68,7 @@ def step(book: Book, state: State, turn: Turn, now: datetime) -> Step:
         acts=0,
         anger=state.anger + 1 if emotion.anger or emotion.threatening else 0,
         last=(),
+        said=turn.text.strip()[:SAID],
     )
     run = Run(book, fresh, turn.context, heard.parse)
     if any(reads(run, heard) for reads in LADDER):
@@ -193,14 +195,16 @@ def _command(run: Run, heard: _Heard) -> bool:
             else:
                 run.start("pattern_skip_question")
             return True
+        case "deny" if question is not None and question.optional:  # "anything else?" — "no"
+            run.skip()
+            return True
     return False
 
 
 def _correct(run: Run, heard: _Heard) -> bool:
     if not run.stack:
         return False
-    filled = reversed(run.stack[-1].filled)
-    found = correction(run.book, filled, run.slot, heard.text, heard.parse, run.slots)
+    found = correction(run.book, run.filled, run.slot, heard.text, heard.parse, run.slots)
     if found is None:
         return False
     if found.value is None:
@@ -318,9 +322,10 @@ def _is_open(run: Run, flow_id: str) -> bool:
 
 def _open(run: Run, heard: _Heard, flow: Flow) -> bool:
     """Starts `flow` with what the message already names; False where it is the very flow that is open."""
+    if run.in_chain(flow.id):
+        return False
     if _is_open(run, flow.id):
-        top = run.stack[-1].flow
-        return top != flow.id and run.return_to(flow.id)
+        return run.return_to(flow.id)
     run.start(flow.id)
     run.fill(volunteered(run.book, flow, heard.parse, run.slots, None))
     return True

@@ -54,6 +54,8 @@ ENGINE_CONTEXT = frozenset(
         "flow_name",
         "question",
         "optional",
+        "said",
+        "topic",
     }
 )
 """Context keys the engine itself provides, beside the services'."""
@@ -103,6 +105,8 @@ class Run:
             "flow_name": self.about or self._topic_name(),
             "question": open_question.slot if open_question else None,
             "optional": open_question.optional if open_question else False,
+            "said": self.before.said,
+            "topic": self.book.flows[self.topic].names[self.language] if self.topic else None,
         }
 
     @property
@@ -152,7 +156,8 @@ class Run:
             self.topic = flow_id
         self.stack.append(Frame(flow_id, flow.start))
         while sum(not frame.called for frame in self.stack) > MAX_DEPTH:
-            self._let_go(self.stack[: self._root_of(0) + 1])
+            second = next(i for i, frame in enumerate(self.stack) if i and not frame.called)
+            self._let_go(self.stack[:second])
 
     def fill(self, values: Mapping[str, Any]) -> None:
         """Sets slots on behalf of the topmost flow; they are forgotten with it."""
@@ -182,19 +187,34 @@ class Run:
             self.misses = max(self.misses, self.limit)
             self.start("pattern_cannot_handle")
 
+    @property
+    def filled(self) -> list[str]:
+        """The slots of the topmost flow and of those that called it, latest first."""
+        chain = self.stack[self._root_of(len(self.stack) - 1) :]
+        return [name for frame in reversed(chain) for name in reversed(frame.filled)]
+
     def go_back(self, slot: str) -> bool:
         """Returns to the question of `slot` if nothing has been done since it was answered."""
-        if not self.stack:
-            return False
-        frame = self.stack[-1]
-        nodes = self.flow(frame).nodes
-        for index, node_id in enumerate(frame.passed):
-            node = nodes[node_id]
-            if isinstance(node, Collect) and node.slot == slot:
-                # asked=node_id: the value at hand counts even where the question insists on being asked
-                self.stack[-1] = replace(frame, node=node_id, asked=node_id, tries=0, passed=frame.passed[:index])
-                return True
+        for at in range(len(self.stack) - 1, self._root_of(len(self.stack) - 1) - 1, -1):
+            frame = self.stack[at]
+            for index, node_id in enumerate(frame.passed):
+                node = self.flow(frame).nodes[node_id]
+                if isinstance(node, Collect) and node.slot == slot:
+                    above = self.stack[at + 1 :]
+                    filled = frame.filled
+                    for dropped in above:
+                        filled = _with(filled, dropped.filled)
+                    # asked=node_id: the value at hand counts even where the question insists on being asked
+                    back = replace(
+                        frame, node=node_id, asked=node_id, tries=0, filled=filled, passed=frame.passed[:index]
+                    )
+                    self.stack[at:] = [back]
+                    return True
         return False
+
+    def in_chain(self, flow_id: str) -> bool:
+        """Whether the open question belongs to this flow, or to one that it called."""
+        return any(f.flow == flow_id for f in self.stack[self._root_of(len(self.stack) - 1) :])
 
     def return_to(self, flow_id: str) -> bool:
         """Drops what was opened over an interrupted flow."""
@@ -454,6 +474,7 @@ class Run:
             turns=self.turns,
             acts=self.acts,
             topic=self.topic,
+            said=self.before.said,
             offered=self.offered,
             last=tuple(self.last),
         )

@@ -16,9 +16,9 @@ from bot.core.words import Act, Button, Parse, Say, as_buttons
 class Frame:
     """An open flow. `called` frames return to the flow that called them; others were interrupted into.
 
-    `asked` is the collect node whose question is open, `tries` how often it was answered in vain; `filled` are the slots
-    to be forgotten when the flow ends; `passed` are the collect nodes since the last action, to which a correction may
-    still go back.
+    `asked` is the collect node whose question is open, `tries` how often it was answered in vain; `filled` are the
+    slots to be forgotten when the flow ends; `passed` are the collect nodes since the last action, to which a
+    correction may still go back.
     """
 
     flow: str
@@ -36,7 +36,7 @@ class State:
 
     `misses`, `silences` and `anger` count what happened in a row; `turns` counts the customer's messages; `acts` the
     actions since the last one. `offered` are the choices last shown, `last` what was last said, `topic` the last flow
-    that was no repair.
+    that was no repair, `said` the customer's last message as far as a case's subject needs it.
     """
 
     stack: tuple[Frame, ...] = ()
@@ -48,6 +48,7 @@ class State:
     turns: int = 0
     acts: int = 0
     topic: str | None = None
+    said: str = ""
     offered: tuple[Button, ...] = ()
     last: tuple[Say, ...] = ()
 
