@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
 
-from bot.core.policy import ALWAYS, Cap, Policies, Windows
+from bot.core.policy import ALWAYS, Cap, Policies, Window, Windows, daily
 from bot.core.windows import Calendar, Opening, is_open, local_date, next_open, reachable_hours, season_on
 from bot.core.words import Cell, ChannelName, Purpose, Rule
 
@@ -80,7 +80,8 @@ class ContactFacts:
     """What the gate knows about a person and the address we would use.
 
     `zone` is theirs, an IANA name. `do_not_contact` joins what person and address say. `recent_contacts` must reach
-    back as far as the longest cap; order does not matter. `test_address`: it belongs to staff or to a test.
+    back as far as the longest cap; order does not matter. `hours` is the part of the day they asked for, in their own
+    time; `not_before` and `not_after` bound this contact once. `test_address`: it belongs to staff or to a test.
     """
 
     zone: str
@@ -89,6 +90,7 @@ class ContactFacts:
     recent_contacts: tuple[Contacted, ...] = ()
     segments: frozenset[str] = frozenset()
     blocked: frozenset[date] = frozenset()
+    hours: Window | None = None
     not_before: datetime | None = None
     not_after: datetime | None = None
     drill: bool = False
@@ -220,11 +222,12 @@ class _Question:
         return None if today not in self.facts.blocked and self._open(windows) else Why.OUTSIDE_WINDOW
 
     def _windows(self) -> tuple[Windows, ...]:
+        names = self.window_names or self.policies.hours.purposes.get(self.purpose, ())
         asked_for = self.purpose is Purpose.REQUESTED_CALLBACK
         if asked_for and self.facts.segments & self.policies.sla.always_open:
-            return (ALWAYS,)
-        names = self.window_names or self.policies.hours.purposes.get(self.purpose, ())
-        return self.policies.hours.named(names) or (ALWAYS,)
+            names = ()
+        own = (daily(self.facts.hours),) if self.facts.hours else ()
+        return (*self.policies.hours.named(names), *own) or (ALWAYS,)
 
     def _open(self, windows: Sequence[Windows]) -> bool:
         """By the clock and the weekday; holidays are a rule of their own."""
