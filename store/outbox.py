@@ -67,6 +67,12 @@ class Delivery(Base):
             sqlite_where=text("state = 'sending'"),
             postgresql_where=text("state = 'sending'"),
         ),
+        Index(
+            "ix_delivery_unknown",
+            "changed_at",
+            sqlite_where=text("state = 'unknown'"),
+            postgresql_where=text("state = 'unknown'"),
+        ),
         Index("ix_delivery_provider_id", "channel", "provider_id"),
         Index("ix_delivery_message_id", "message_id"),
         Index("ix_delivery_contact_id", "contact_id", "created_at"),
@@ -94,7 +100,7 @@ class Delivery(Base):
     expires_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     state: Mapped[DeliveryState] = mapped_column(words(DeliveryState), default=DeliveryState.QUEUED)
     attempt: Mapped[int] = mapped_column(default=0)
-    resent: Mapped[int] = mapped_column(default=0)
+    asked: Mapped[int] = mapped_column(default=0)  # the attempt the provider was asked about, while unknown
     lease_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
     lease_owner: Mapped[str | None] = mapped_column(String(60))
     provider_id: Mapped[str | None] = mapped_column(String(120))

@@ -40,17 +40,21 @@ class Contact(Base):
 
 
 class Address(Base):
-    """One way to reach a contact. `sealed` is the encrypted value, `blind` its keyed index (UNIQUE per channel)."""
+    """One way to reach a contact. `sealed` is the encrypted value, `blind` its keyed index (UNIQUE per channel).
+
+    Staff's own addresses, for alerts, belong to no contact.
+    """
 
     __tablename__ = "address"
     __table_args__ = (
         held(ChannelName, "channel"),
         UniqueConstraint("channel", "blind"),
         Index("ix_address_contact_id", "contact_id"),
+        CheckConstraint("(channel = 'staff') = (contact_id IS NULL)", name="staff_or_contact"),
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
-    contact_id: Mapped[int] = mapped_column(ForeignKey("contact.id"))
+    contact_id: Mapped[int | None] = mapped_column(ForeignKey("contact.id"))
     channel: Mapped[ChannelName] = mapped_column(words(ChannelName))
     sealed: Mapped[bytes] = mapped_column(LargeBinary)
     blind: Mapped[str] = mapped_column(String(43))

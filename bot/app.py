@@ -1,0 +1,116 @@
+"""The composition root: the only place that builds concrete things and hands them to the doors (DESIGN §1)."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import structlog
+from fastapi import FastAPI
+from nlu.understanding import Understanding
+
+from bot.clock import Clock, RehearsalClock
+from bot.core.words import Channel, ChannelName
+from bot.services import demo
+from bot.services.centre import Centre
+from bot.services.heartbeat import Heartbeat
+from bot.services.library import Library
+from bot.settings import Settings
+from bot.web import doors
+from store.db import Database
+from store.migrate import upgrade
+from store.vault import Vault
+
+log = structlog.get_logger()
+ROOT = Path(__file__).parents[1]
+SHIPPED = ROOT / "scripts"
+TRAINING = ROOT / "nlu" / "data"
+
+
+def build(settings: Settings, *, clock: Clock | None = None, with_demo: bool | None = None) -> Centre:
+    """Everything a process needs, with the database up to date. `with_demo` None: only into an empty default database.
+
+    Raises what the loader, the policies or the database say; nothing is served then.
+    """
+    settings.home.mkdir(parents=True, exist_ok=True)
+    upgrade(settings.database)
+    clock = clock or _clock(settings)
+    database = Database(settings.database, Vault(settings.kept_secret()))
+    demonstrates = _load_demo(settings, database, clock, with_demo)
+    library = Library(_roots(settings, demonstrates), settings.packs)
+    database.write_now(lambda session: library.keep(session, clock.now()))
+    return Centre(
+        settings=settings,
+        clock=clock,
+        db=database,
+        library=library,
+        understanding=_understanding(settings),
+        channels=_channels(settings, database, clock),
+        worker=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}",
+    )
+
+
+def create_app(centre: Centre, *, heartbeat: bool = True) -> FastAPI:
+    """The web application over a built centre; it owns the centre's life from start-up to shutdown."""
+
+    @asynccontextmanager
+    async def life(app: FastAPI) -> AsyncIterator[None]:
+        beat = Heartbeat(centre)
+        app.state.heartbeat = beat
+        async with centre.live.running(), centre.understanding.running():
+            if heartbeat:
+                await beat.start()
+            try:
+                yield
+            finally:
+                if heartbeat:
+                    await beat.stop()
+        centre.db.close()
+
+    app = FastAPI(title="Hotline", version="0.1.0", lifespan=life, redoc_url=None)
+    app.state.centre = centre
+    doors.mount(app, centre)
+    return app
+
+
+def _clock(settings: Settings) -> Clock:
+    rehearsal = settings.rehearsal
+    return RehearsalClock(rehearsal.at, rehearsal.speed) if rehearsal else Clock()
+
+
+def _load_demo(settings: Settings, database: Database, clock: Clock, with_demo: bool | None) -> bool:
+    """Loads the demo people where they belong; says whether this installation shows the demo."""
+    wanted = settings.default_database if with_demo is None else with_demo
+    if wanted and database.read_now(demo.is_empty):
+        database.write_now(lambda session: demo.load(session, settings.timezone, clock.now()))
+    return bool(database.read_now(demo.accounts))
+
+
+def _roots(settings: Settings, demonstrates: bool) -> list[Path]:
+    """Where scripts and policies lie: the shipped ones, the demo's figures over them, the operator's over all."""
+    roots = [SHIPPED]
+    if demonstrates:
+        roots.append(SHIPPED / "demo")
+    if settings.scripts:
+        roots.append(settings.scripts.resolve())
+    return roots
+
+
+def _understanding(settings: Settings) -> Understanding:
+    taught = settings.home / "nlu"
+    return Understanding(
+        data_dir=TRAINING,
+        cache_dir=settings.data_dir.resolve() / "models",
+        extra=(taught,),
+        wanted=settings.nlu,
+        rasa_url=str(settings.rasa_url),
+    )
+
+
+def _channels(settings: Settings, database: Database, clock: Clock) -> Mapping[ChannelName, Channel]:
+    """One line a channel (DESIGN §8). A rehearsal builds sandbox ones only, whatever is configured."""
+    return {}

@@ -1,0 +1,148 @@
+"""Cases (工单): opened with a number, assigned, answered with feedback, closed, reopened (REQ-E01..E07)."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from bot.core.words import CaseKind, CaseState, Urgency
+from bot.services import audit
+from store.db import touch
+from store.tables import Case, CaseNote, Counter
+
+LETTERS = {CaseKind.REPAIR: "R", CaseKind.INQUIRY: "Q"}
+OPEN_STATES = (CaseState.OPEN, CaseState.ASSIGNED, CaseState.PENDING, CaseState.RESOLVED)
+
+
+class CaseRefusedError(Exception):
+    """What was asked of a case is not possible now; `code` names why, for the reader's language."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def next_number(session: Session, name: str) -> int:
+    """The next of a running number, counted under the counter's row lock."""
+    insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+    statement = (
+        insert(Counter)
+        .values(name=name, value=1)
+        .on_conflict_do_update(index_elements=["name"], set_={"value": Counter.value + 1})
+        .returning(Counter.value)
+    )
+    return int(session.execute(statement).scalar_one())
+
+
+def open_case(
+    session: Session,
+    *,
+    kind: CaseKind,
+    contact_id: int,
+    subject: str,
+    zone: ZoneInfo,
+    now: datetime,
+    facts: dict[str, Any] | None = None,
+    urgency: Urgency = Urgency.ORDINARY,
+    queue: str = "service",
+    due_in: timedelta | None = None,
+    conversation_id: int | None = None,
+    callback_id: int | None = None,
+    broadcast_id: int | None = None,
+    emotion: int = 0,
+) -> Case:
+    """Opens a case; its number reads C20261121-0042: letter, the centre's date, running number of the day."""
+    day = now.astimezone(zone).strftime("%Y%m%d")
+    letter = LETTERS.get(kind, "C")
+    case = Case(
+        number=f"{letter}{day}-{next_number(session, f'case:{letter}{day}'):04d}",
+        kind=kind,
+        urgency=urgency,
+        queue=queue,
+        contact_id=contact_id,
+        conversation_id=conversation_id,
+        callback_id=callback_id,
+        broadcast_id=broadcast_id,
+        subject=subject[:200],
+        facts=facts or {},
+        emotion=emotion,
+        opened_at=now,
+        due_at=now + due_in if due_in else None,
+    )
+    session.add(case)
+    session.flush()
+    note(session, case.id, "opened", subject, now=now)
+    touch(session, "floor")
+    return case
+
+
+def note(session: Session, case_id: int, kind: str, text: str, *, now: datetime, staff_id: int | None = None) -> None:
+    session.add(CaseNote(case_id=case_id, staff_id=staff_id, kind=kind, text=text, at=now))
+    touch(session, "floor")
+
+
+def by_number(session: Session, number: str) -> Case | None:
+    return session.scalar(select(Case).where(Case.number == number.strip().upper()))
+
+
+def open_for(session: Session, contact_id: int, kind: CaseKind | None = None) -> Case | None:
+    """The contact's latest case that is not closed."""
+    query = select(Case).where(Case.contact_id == contact_id, Case.state.in_(OPEN_STATES))
+    if kind is not None:
+        query = query.where(Case.kind == kind)
+    return session.scalar(query.order_by(Case.id.desc()).limit(1))
+
+
+def _held(session: Session, case_id: int) -> Case:
+    case = session.get_one(Case, case_id, with_for_update=True)
+    case.revision += 1
+    return case
+
+
+def assign(session: Session, case_id: int, to_staff_id: int, *, by_staff_id: int, now: datetime) -> Case:
+    case = _held(session, case_id)
+    if case.state is CaseState.CLOSED:
+        raise CaseRefusedError("case_closed")
+    case.staff_id, case.state = to_staff_id, CaseState.ASSIGNED
+    note(session, case.id, "assigned", "", now=now, staff_id=by_staff_id)
+    audit.record(session, "case.assign", "case", case.id, now=now, staff_id=by_staff_id, to=to_staff_id)
+    return case
+
+
+def give_feedback(session: Session, case_id: int, text: str, *, staff_id: int, now: datetime) -> Case:
+    """Records that the result was told to the customer (REQ-E06); the case is then resolved."""
+    case = _held(session, case_id)
+    if case.state is CaseState.CLOSED:
+        raise CaseRefusedError("case_closed")
+    if not text.strip():
+        raise CaseRefusedError("feedback_empty")
+    case.feedback, case.feedback_at, case.state = text.strip(), now, CaseState.RESOLVED
+    note(session, case.id, "feedback", case.feedback, now=now, staff_id=staff_id)
+    audit.record(session, "case.feedback", "case", case.id, now=now, staff_id=staff_id)
+    return case
+
+
+def close(session: Session, case_id: int, *, staff_id: int | None, now: datetime) -> Case:
+    """Closes a case that has its feedback; raises CaseRefusedError("feedback_missing") otherwise."""
+    case = _held(session, case_id)
+    if case.feedback_at is None:
+        raise CaseRefusedError("feedback_missing")
+    case.state, case.closed_at = CaseState.CLOSED, now
+    note(session, case.id, "closed", "", now=now, staff_id=staff_id)
+    audit.record(session, "case.close", "case", case.id, now=now, staff_id=staff_id)
+    return case
+
+
+def reopen(session: Session, case_id: int, why: str, *, now: datetime, staff_id: int | None = None) -> Case:
+    """Not solved after all: open again, one level higher (REQ-E07)."""
+    case = _held(session, case_id)
+    case.state, case.closed_at, case.feedback_at = CaseState.OPEN, None, None
+    case.level = min(case.level + 1, 3)
+    note(session, case.id, "reopened", why, now=now, staff_id=staff_id)
+    audit.record(session, "case.reopen", "case", case.id, now=now, staff_id=staff_id, level=case.level)
+    return case

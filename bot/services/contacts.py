@@ -1,0 +1,195 @@
+"""Contacts: who is behind an address, what we learn about them, what they allow (REQ-A01, C39, G02, G14)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import phonenumbers
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from bot.core.words import ChannelName, Language, mask
+from store.db import vault_of
+from store.tables import Address, AuditEntry, Consent, Contact, Revision
+
+PHONE_CHANNELS = (ChannelName.SMS, ChannelName.VOICE)
+EVERYTHING = "all"
+REGION = "CN"
+
+
+class BadPhoneError(ValueError):
+    """The text is no telephone number that can be called."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A contact and the address they were met at."""
+
+    contact_id: int
+    address_id: int
+
+
+def phone_number(text: str, region: str = REGION) -> str:
+    """E.164 of a number as people write it; raises BadPhoneError."""
+    try:
+        number = phonenumbers.parse(text, region)
+    except phonenumbers.NumberParseException as error:
+        raise BadPhoneError(f"{mask(text)} is not a telephone number") from error
+    if not phonenumbers.is_possible_number(number):
+        raise BadPhoneError(f"{mask(text)} is not a telephone number")
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def find_address(session: Session, channel: ChannelName, value: str) -> Address | None:
+    blind = vault_of(session).blind(channel, value)
+    return session.scalar(select(Address).where(Address.channel == channel, Address.blind == blind))
+
+
+def survivor(session: Session, contact_id: int) -> int:
+    """The contact a merged one became; itself where it was not merged."""
+    seen: set[int] = set()
+    while contact_id not in seen:
+        seen.add(contact_id)
+        merged = session.scalar(select(Contact.merged_into_id).where(Contact.id == contact_id))
+        if merged is None:
+            break
+        contact_id = merged
+    return contact_id
+
+
+def meet(session: Session, channel: ChannelName, value: str, *, language: Language, zone: str, now: datetime) -> Known:
+    """The contact behind an address, made on first sight."""
+    address = find_address(session, channel, value)
+    if address is not None and address.contact_id is not None:
+        return Known(survivor(session, address.contact_id), address.id)
+    contact = Contact(language=language, timezone=zone, created_at=now)
+    session.add(contact)
+    session.flush()
+    return Known(contact.id, add_address(session, contact.id, channel, value, now).id)
+
+
+def add_address(session: Session, contact_id: int, channel: ChannelName, value: str, now: datetime) -> Address:
+    """Gives a contact an address; one that somebody has already stays theirs and is returned as it is."""
+    if (known := find_address(session, channel, value)) is not None:
+        return known
+    vault = vault_of(session)
+    address = Address(
+        contact_id=contact_id,
+        channel=channel,
+        sealed=vault.seal(value),
+        blind=vault.blind(channel, value),
+        hint=mask(value),
+        created_at=now,
+    )
+    session.add(address)
+    session.flush()
+    return address
+
+
+def add_phone(session: Session, contact_id: int, phone: str, now: datetime) -> tuple[Address, Address]:
+    """The SMS and the voice address of a number; raises BadPhoneError."""
+    number = phone_number(phone)
+    sms, voice = (add_address(session, contact_id, channel, number, now) for channel in PHONE_CHANNELS)
+    return sms, voice
+
+
+def learn(
+    session: Session, contact_id: int, facts: dict[str, Any], *, now: datetime, staff_id: int | None = None, why: str
+) -> None:
+    """Writes what was learnt about a contact; what it replaces stays legible as a revision (REQ-G02).
+
+    `facts` may hold name, title, unit, language, timezone, segments, vulnerable, not_before, not_after.
+    """
+    contact = session.get_one(Contact, contact_id)
+    vault = vault_of(session)
+    for field, value in facts.items():
+        if field == "unit":
+            old = vault.open(contact.unit_sealed) if contact.unit_sealed else None
+            if value and old != value:
+                contact.unit_sealed = vault.seal(str(value))
+                contact.building = building_of(str(value))
+                _revise(session, contact, field, "sealed" if old else None, "sealed", staff_id, why, now)
+            continue
+        old = getattr(contact, field)
+        if value not in (None, "") and old != value:
+            setattr(contact, field, value)
+            _revise(session, contact, field, old, value, staff_id, why, now)
+
+
+def _revise(
+    session: Session, contact: Contact, field: str, old: Any, new: Any, staff_id: int | None, why: str, now: datetime
+) -> None:
+    contact.revision += 1
+    session.add(
+        Revision(
+            subject="contact",
+            subject_id=contact.id,
+            field=field,
+            old=old,
+            new=new,
+            staff_id=staff_id,
+            why=why,
+            at=now,
+        )
+    )
+
+
+def building_of(unit: str) -> str:
+    """The location key broadcasts and incidents filter by: the first part of a unit.
+
+    >>> building_of("3-2-501")
+    '3'
+    """
+    return unit.split("-", 1)[0].strip()
+
+
+def unit_of(session: Session, contact: Contact) -> str | None:
+    return vault_of(session).open(contact.unit_sealed) if contact.unit_sealed else None
+
+
+def phone_of(session: Session, contact_id: int, channel: ChannelName = ChannelName.VOICE) -> Address | None:
+    """The contact's preferred reachable number."""
+    return session.scalar(
+        select(Address)
+        .where(Address.contact_id == contact_id, Address.channel == channel, Address.reachable)
+        .order_by(Address.rank, Address.id)
+        .limit(1)
+    )
+
+
+def consent(session: Session, contact_id: int, scope: str, granted: bool, source: str, now: datetime) -> None:
+    """Writes a consent given or withdrawn; the latest of a scope counts (REQ-G19)."""
+    session.add(Consent(contact_id=contact_id, scope=scope, granted=granted, source=source, at=now))
+
+
+def consents(session: Session, contact_id: int) -> dict[str, tuple[bool, datetime]]:
+    """The latest word of a contact on each scope."""
+    rows = session.execute(
+        select(Consent.scope, Consent.granted, Consent.at).where(Consent.contact_id == contact_id).order_by(Consent.id)
+    )
+    return {scope: (granted, at) for scope, granted, at in rows}
+
+
+def merge(session: Session, duplicate_id: int, into_id: int, *, staff_id: int, why: str, now: datetime) -> None:
+    """A person decides that two contacts are one: addresses move, the duplicate points to what it became."""
+    into_id = survivor(session, into_id)
+    duplicate = session.get_one(Contact, duplicate_id, with_for_update=True)
+    if duplicate.id == into_id or duplicate.merged_into_id is not None:
+        return
+    duplicate.merged_into_id = into_id
+    for address in session.scalars(select(Address).where(Address.contact_id == duplicate_id)):
+        address.contact_id = into_id
+    _revise(session, duplicate, "merged_into_id", None, into_id, staff_id, why, now)
+    session.add(
+        AuditEntry(
+            staff_id=staff_id,
+            action="contact.merge",
+            subject="contact",
+            subject_id=duplicate_id,
+            details={"into": into_id},
+            note=why,
+            at=now,
+        )
+    )

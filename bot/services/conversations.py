@@ -1,0 +1,281 @@
+"""Conversations as rows: found or opened, held while a turn is worked out, written back once (DESIGN §3, ONE MESSAGE).
+
+These statements are the hot path, so they are Core statements; `Held` is the working copy a turn changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, and_, bindparam, insert, select, text, update
+from sqlalchemy.orm import Session
+
+from bot.core.words import Author, ChannelName, ConversationState, Language, Say
+from bot.services import contacts
+from store.db import touch, vault_of
+from store.tables import Address, Contact, Conversation, Message
+
+OPEN = text("conversation.state <> 'closed'")  # literal, so that the partial index serves
+
+
+@dataclass(slots=True)
+class Held:
+    """A conversation while one transaction works on it; `save` writes it back. `name` … `phone` are the contact's."""
+
+    id: int
+    contact_id: int
+    address_id: int
+    channel: ChannelName
+    state: ConversationState
+    language: Language
+    book: str
+    flow: dict[str, Any]
+    seq: int
+    revision: int
+    staff_id: int | None
+    callback_id: int | None
+    broadcast_id: int | None
+    name: str = ""
+    title: str = ""
+    unit: str | None = None
+    phone: str | None = None
+    zone: str = ""
+    segments: Sequence[str] = ()
+    changes: dict[str, Any] = field(default_factory=dict)
+
+    def change(self, **columns: Any) -> None:
+        """Notes further columns to be written back with the turn."""
+        self.changes.update(columns)
+
+
+_phone = (
+    select(Address.sealed)
+    .where(Address.contact_id == Contact.id, Address.channel == bindparam("voice", ChannelName.VOICE))
+    .order_by(Address.rank, Address.id)
+    .limit(1)
+    .scalar_subquery()
+)
+_COLUMNS = (
+    Conversation.id,
+    Conversation.state,
+    Conversation.language,
+    Conversation.book,
+    Conversation.flow,
+    Conversation.seq,
+    Conversation.revision,
+    Conversation.staff_id,
+    Conversation.callback_id,
+    Conversation.broadcast_id,
+    Conversation.channel,
+    Address.id.label("address_id"),
+    Contact.id.label("contact_id"),
+    Contact.merged_into_id,
+    Contact.name,
+    Contact.title,
+    Contact.unit_sealed,
+    Contact.timezone,
+    Contact.segments,
+    Contact.language.label("contact_language"),
+    _phone.label("phone_sealed"),
+)
+_BY_ADDRESS = (
+    select(*_COLUMNS)
+    .select_from(Address)
+    .join(Contact, Contact.id == Address.contact_id)
+    .outerjoin(Conversation, and_(Conversation.address_id == Address.id, OPEN))
+    .where(Address.channel == bindparam("channel"), Address.blind == bindparam("blind"))
+)
+_BY_ID = (
+    select(*_COLUMNS)
+    .select_from(Conversation)
+    .join(Address, Address.id == Conversation.address_id)
+    .join(Contact, Contact.id == Conversation.contact_id)
+    .where(Conversation.id == bindparam("conversation_id"))
+)
+_LOCK = select(Conversation.id).where(Conversation.id == bindparam("conversation_id")).with_for_update()
+
+
+def find_open(session: Session, channel: ChannelName, address: str) -> Held | None:
+    """The open conversation of an address, locked; None where there is none."""
+    parameters = {"channel": channel, "blind": vault_of(session).blind(channel, address)}
+    row = session.execute(_BY_ADDRESS, parameters).one_or_none()
+    if row is not None and row.id is not None and _locks(session):
+        session.execute(_LOCK, {"conversation_id": row.id})
+        row = session.execute(_BY_ADDRESS, parameters).one()  # it may have been closed while we waited
+    return None if row is None or row.id is None else _held(session, row)
+
+
+def open_at(
+    session: Session, channel: ChannelName, address: str, *, language: Language, zone: str, book: str, now: datetime
+) -> Held:
+    """Opens a conversation at an address, with contact and address on first sight."""
+    known = contacts.meet(session, channel, address, language=language, zone=zone, now=now)
+    return open_conversation(session, known.contact_id, known.address_id, channel, language, book, now)
+
+
+def hold(session: Session, conversation_id: int) -> Held:
+    """A conversation by its id, locked; raises LookupError where there is none."""
+    if _locks(session):
+        session.execute(_LOCK, {"conversation_id": conversation_id})
+    row = session.execute(_BY_ID, {"conversation_id": conversation_id}).one_or_none()
+    if row is None:
+        raise LookupError(f"conversation {conversation_id}")
+    return _held(session, row)
+
+
+def open_conversation(
+    session: Session,
+    contact_id: int,
+    address_id: int,
+    channel: ChannelName,
+    language: Language,
+    book: str,
+    now: datetime,
+    **columns: Any,
+) -> Held:
+    """Opens a conversation; the caller knows that the address has no open one."""
+    conversation_id = session.execute(
+        insert(Conversation)
+        .values(
+            contact_id=contact_id,
+            address_id=address_id,
+            channel=channel,
+            state=ConversationState.BOT,
+            language=language,
+            book=book,
+            flow={},
+            opened_at=now,
+            **columns,
+        )
+        .returning(Conversation.id)
+    ).scalar_one()
+    return hold(session, conversation_id)
+
+
+def _locks(session: Session) -> bool:
+    """Whether rows need locking: on SQLite the writer is alone anyway."""
+    return session.get_bind().dialect.name != "sqlite"
+
+
+def _held(session: Session, row: Row[Any]) -> Held:
+    vault = vault_of(session)
+    return Held(
+        id=row.id,
+        contact_id=row.contact_id,
+        address_id=row.address_id,
+        channel=row.channel,
+        state=row.state,
+        language=row.language,
+        book=row.book,
+        flow=row.flow,
+        seq=row.seq,
+        revision=row.revision,
+        staff_id=row.staff_id,
+        callback_id=row.callback_id,
+        broadcast_id=row.broadcast_id,
+        name=row.name,
+        title=row.title,
+        unit=vault.open(row.unit_sealed) if row.unit_sealed else None,
+        phone=vault.open(row.phone_sealed) if row.phone_sealed else None,
+        zone=row.timezone,
+        segments=row.segments or (),
+    )
+
+
+_SAVE = update(Conversation).where(Conversation.id == bindparam("held_id")).execution_options(synchronize_session=False)
+
+
+def save(session: Session, held: Held) -> None:
+    """Writes the working copy back and wakes whoever looks at it."""
+    held.revision += 1
+    session.execute(
+        _SAVE.values(
+            state=held.state,
+            staff_id=held.staff_id,
+            language=held.language,
+            book=held.book,
+            flow=held.flow,
+            seq=held.seq,
+            revision=held.revision,
+            **held.changes,
+        ),
+        {"held_id": held.id},
+    )
+    held.changes = {}
+    touch(session, f"conversation:{held.id}")
+    if held.state in (ConversationState.QUEUED, ConversationState.AGENT):
+        touch(session, "floor")
+
+
+def add_lines(
+    session: Session,
+    held: Held,
+    author: Author,
+    lines: Sequence[Say],
+    now: datetime,
+    *,
+    reply_to: int | None = None,
+    staff_id: int | None = None,
+    private: bool = False,
+) -> list[dict[str, Any]]:
+    """Adds lines to the transcript, numbered under the conversation's lock; gives back the rows as written."""
+    rows = []
+    for line in lines:
+        held.seq += 1
+        rows.append(
+            {
+                "conversation_id": held.id,
+                "seq": held.seq,
+                "channel": held.channel,
+                "author": author,
+                "staff_id": staff_id,
+                "text": line.text,
+                "key": line.key,
+                "buttons": [{"title": b.title, "payload": b.payload} for b in line.buttons] or None,
+                "reply_to": reply_to,
+                "private": private,
+                "at": now,
+            }
+        )
+    if rows:
+        session.execute(insert(Message), rows)
+    return rows
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of a transcript as pages show it."""
+
+    seq: int
+    author: Author
+    text: str
+    buttons: tuple[dict[str, str], ...]
+    at: datetime
+    staff_id: int | None
+    private: bool
+    understood: dict[str, Any] | None
+
+
+def transcript(session: Session, conversation_id: int, after_seq: int = 0, *, private: bool = False) -> list[Line]:
+    """The lines after `after_seq`, in order; agents' private notes only where asked for."""
+    query = (
+        select(Message).where(Message.conversation_id == conversation_id, Message.seq > after_seq).order_by(Message.seq)
+    )
+    if not private:
+        query = query.where(Message.private.is_(False))
+    return [
+        Line(
+            m.seq,
+            m.author,
+            m.text,
+            tuple(m.buttons or ()),
+            m.at,
+            m.staff_id,
+            m.private,
+            m.understood,
+        )
+        for m in session.scalars(query)
+    ]

@@ -1,0 +1,105 @@
+"""Handing a conversation to people: into the queue with its place, and the ladder started (REQ-D10, E05, INT-03)."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from bot.core.words import ConversationState, Presence, Role, Urgency
+from bot.services.centre import Centre
+from bot.services.conversations import Held
+from store.db import touch
+from store.tables import Conversation, Escalation, Staff, StaffRole
+
+PRIORITY = {Urgency.URGENT: 0, Urgency.ORDINARY: 5}
+KEY_ACCOUNT = "key_account"
+
+
+def to_people(
+    session: Session, centre: Centre, held: Held, *, reason: str, urgency: Urgency, queue: str, now: datetime
+) -> int:
+    """Queues the conversation and starts its ladder; gives its place in the queue, 1 first.
+
+    A complaint or a key account goes before ordinary requests (INT-03).
+    """
+    priority = PRIORITY[urgency]
+    if KEY_ACCOUNT in held.segments or reason.startswith("complain"):
+        priority = min(priority, 2)
+    ahead = session.scalar(
+        select(func.count())
+        .select_from(Conversation)
+        .where(Conversation.state == ConversationState.QUEUED, Conversation.priority <= priority)
+    )
+    held.state = ConversationState.QUEUED
+    held.change(
+        queue=queue,
+        queued_at=now,
+        priority=priority,
+        reason=reason[:60],
+        silence_at=None,
+        unanswered_since=now,
+    )
+    start(session, centre, reason=reason, urgency=urgency, conversation_id=held.id, now=now)
+    touch(session, "floor")
+    return (ahead or 0) + 1
+
+
+def start(
+    session: Session,
+    centre: Centre,
+    *,
+    reason: str,
+    urgency: Urgency,
+    now: datetime,
+    conversation_id: int | None = None,
+    case_id: int | None = None,
+    incident_id: int | None = None,
+    ladder: str | None = None,
+) -> None:
+    """Starts a ladder on a conversation, a case or an incident; its first rung is due at once."""
+    shelf = centre.library.current
+    session.add(
+        Escalation(
+            conversation_id=conversation_id,
+            case_id=case_id,
+            incident_id=incident_id,
+            policy={"policies": shelf.policies_version, "ladder": ladder or urgency.value},
+            urgency=urgency,
+            reason=reason[:60],
+            started_at=now,
+            due_at=now,
+        )
+    )
+    session.flush()
+
+
+def waits(session: Session, *, now: datetime) -> timedelta:
+    """How long the conversations of the last two hours waited for a person, on average; nothing known: zero."""
+    rows = session.execute(
+        select(Conversation.queued_at, Conversation.claimed_at).where(
+            Conversation.claimed_at.is_not(None),
+            Conversation.queued_at.is_not(None),
+            Conversation.claimed_at > now - timedelta(hours=2),
+        )
+    ).all()
+    if not rows:
+        return timedelta(0)
+    return sum((r.claimed_at - r.queued_at for r in rows), timedelta(0)) / len(rows)
+
+
+def agents_open(session: Session) -> int:
+    """How many people who handle the queue are online now."""
+    return (
+        session.scalar(
+            select(func.count(func.distinct(Staff.id)))
+            .join(StaffRole, StaffRole.staff_id == Staff.id)
+            .where(
+                Staff.active,
+                Staff.presence == Presence.ONLINE,
+                StaffRole.role.in_((Role.AGENT, Role.LEADER, Role.SUPERVISOR, Role.MANAGER)),
+            )
+        )
+        or 0
+    )

@@ -1,0 +1,284 @@
+"""One message in: parsed outside any transaction, then one write that stores it, runs the flow and stores the answers.
+
+A repeated request (same channel and provider id) gets the same answers again and does nothing twice. While people hold
+the conversation the bot is silent. What cannot be answered at once is kept and answered by the heartbeat (DESIGN §3).
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import structlog
+from sqlalchemy import Insert, bindparam, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from bot.core.words import Author, ConversationState, Incoming, Language, Parse, Say, as_buttons
+from bot.services import talk
+from bot.services.centre import Centre
+from bot.services.conversations import OPEN, Held, find_open, hold, open_at, save
+from store.db import touch, vault_of
+from store.tables import Address, Conversation, Message
+
+log = structlog.get_logger()
+MAX_TEXT = 4000  # characters of one message; channels refuse longer ones where they enter
+GLIMPSES = 50_000
+TRIES = 4
+
+
+class TooLongError(ValueError):
+    """The message is longer than MAX_TEXT characters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of a message. `answers` are the bot's lines to it, empty while people hold the conversation."""
+
+    conversation_id: int
+    state: ConversationState
+    language: Language
+    seq: int
+    answers: tuple[Say, ...]
+    repeated: bool = False
+
+
+class _Reparse(Exception):  # noqa: N818 - not an error: the conversation moved on while its message was parsed
+    def __init__(self, expecting: frozenset[str]) -> None:
+        self.expecting = expecting
+
+
+_glimpses: OrderedDict[str, frozenset[str]] = OrderedDict()
+"""What each address's open question could take when last seen; a wrong guess costs one more parse, nothing else."""
+
+
+def clean(text: str) -> str:
+    """Text as it may be stored and shown: no control characters but line breaks and tabs, no lone surrogates.
+
+    Raises TooLongError above MAX_TEXT characters.
+    """
+    if len(text) > MAX_TEXT:
+        raise TooLongError(f"{len(text)} characters; at most {MAX_TEXT}")
+    if text.isprintable():
+        return text.strip()
+    kept = (c for c in text if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cs"))
+    return "".join(kept).strip()
+
+
+async def receive(centre: Centre, incoming: Incoming) -> Receipt:
+    """Takes one customer's message through the bot and returns after the commit.
+
+    Raises TooLongError; anything else is stored and answered later rather than lost.
+    """
+    text = clean(incoming.text)
+    now = centre.clock.now()
+    key = centre.db.vault.blind(incoming.channel, incoming.address)
+    expecting = _glimpses.get(key)
+    if expecting is None:
+        expecting = await centre.db.read(lambda s: _expecting(s, incoming))
+    for _ in range(TRIES):
+        parse = await centre.understanding.parse(
+            text,
+            language=incoming.language,
+            enabled=centre.library.current.book.intents,
+            expecting=expecting,
+            now=now,
+            zone=centre.settings.zone,
+        )
+        try:
+            receipt = await centre.db.write(
+                lambda s, p=parse, e=expecting: _receive(s, centre, incoming, text, p, e, now)  # type: ignore[misc]
+            )
+        except _Reparse as moved:
+            expecting = moved.expecting
+            continue
+        except talk.StuckError:
+            log.exception("inbox.stuck", channel=incoming.channel)
+            return await centre.db.write(lambda s: _keep(s, centre, incoming, text, now))
+        _remember(key, receipt[1])
+        return receipt[0]
+    return await centre.db.write(lambda s: _keep(s, centre, incoming, text, now))
+
+
+def _remember(key: str, expecting: frozenset[str]) -> None:
+    _glimpses[key] = expecting
+    _glimpses.move_to_end(key)
+    if len(_glimpses) > GLIMPSES:
+        _glimpses.popitem(last=False)
+
+
+def _expecting(session: Session, incoming: Incoming) -> frozenset[str]:
+    blind = vault_of(session).blind(incoming.channel, incoming.address)
+    flow = session.scalar(
+        select(Conversation.flow)
+        .join(Address, Address.id == Conversation.address_id)
+        .where(Address.channel == incoming.channel, Address.blind == blind, OPEN)
+    )
+    return talk.expecting(flow or {})
+
+
+def _hold(session: Session, centre: Centre, incoming: Incoming, parsed: Language | None, now: datetime) -> Held | None:
+    """The conversation this message belongs to, opened where there is none; None where a message that was already
+    answered comes again after its conversation closed."""
+    held = find_open(session, incoming.channel, incoming.address)
+    if held is not None:
+        return held
+    if session.scalar(_KNOWN, {"channel": incoming.channel, "provider_id": incoming.provider_id}) is not None:
+        return None
+    return open_at(
+        session,
+        incoming.channel,
+        incoming.address,
+        language=incoming.language or parsed or centre.settings.language,
+        zone=centre.settings.timezone,
+        book=centre.library.current.book.version,
+        now=now,
+    )
+
+
+_KNOWN = select(Message.id).where(
+    Message.channel == bindparam("channel"), Message.provider_id == bindparam("provider_id")
+)
+
+
+def _receive(
+    session: Session,
+    centre: Centre,
+    incoming: Incoming,
+    text: str,
+    parse: Parse,
+    expecting: frozenset[str],
+    now: datetime,
+) -> tuple[Receipt, frozenset[str]]:
+    held = _hold(session, centre, incoming, parse.language, now)
+    message_id = _store(session, held, incoming, text, parse, now) if held else None
+    if held is None or message_id is None:
+        return _again(session, incoming), frozenset()
+    if incoming.language and incoming.language != held.language:
+        held.language = incoming.language
+    answers: tuple[Say, ...] = ()
+    if held.state is ConversationState.BOT:
+        now_expecting = talk.expecting(held.flow)
+        if now_expecting != expecting:
+            raise _Reparse(now_expecting)
+        answers = talk.turn(session, centre, held, text, parse, incoming.payload, now, reply_to=message_id)
+        held.change(unanswered_since=None)
+    else:
+        held.change(unanswered_since=now)
+        touch(session, "floor")
+    save(session, held)
+    return Receipt(held.id, held.state, held.language, held.seq, answers), talk.expecting(held.flow)
+
+
+_STORED = {
+    "sqlite": sqlite.insert(Message).on_conflict_do_nothing().returning(Message.id),
+    "postgresql": postgresql.insert(Message).on_conflict_do_nothing().returning(Message.id),
+}
+
+
+def _store(
+    session: Session, held: Held, incoming: Incoming, text: str, parse: Parse | None, now: datetime
+) -> int | None:
+    """Inserts the inbound row; None where the provider sent it before."""
+    statement: Insert = _STORED[session.get_bind().dialect.name]
+    row: dict[str, Any] = {
+        "conversation_id": held.id,
+        "seq": held.seq + 1,
+        "channel": incoming.channel,
+        "author": Author.CUSTOMER,
+        "text": text,
+        "provider_id": incoming.provider_id,
+        "understood": _understood(parse) if parse else None,
+        "at": now,
+    }
+    message_id = session.execute(statement, row).scalar_one_or_none()
+    if message_id is not None:
+        held.seq += 1
+    return message_id
+
+
+def _understood(parse: Parse) -> dict[str, Any]:
+    return {
+        "intent": parse.intent,
+        "confidence": round(parse.confidence, 3),
+        "entities": [{"kind": e.kind, "value": e.value} for e in parse.entities],
+        "anger": parse.emotion.anger,
+        "engine": parse.engine,
+    }
+
+
+_ANSWERS = select(Message.text, Message.buttons, Message.key).where(
+    Message.conversation_id == bindparam("conversation_id"), Message.reply_to == bindparam("message_id")
+)
+
+
+def _again(session: Session, incoming: Incoming) -> Receipt:
+    original = session.execute(
+        select(Message.id, Message.conversation_id, Message.seq, Conversation.state, Conversation.language)
+        .join(Conversation, Conversation.id == Message.conversation_id)
+        .where(Message.channel == incoming.channel, Message.provider_id == incoming.provider_id)
+    ).one()
+    rows = session.execute(
+        _ANSWERS.order_by(Message.seq), {"conversation_id": original.conversation_id, "message_id": original.id}
+    )
+    answers = tuple(Say(r.text, as_buttons(r.buttons or ()), r.key) for r in rows)
+    return Receipt(original.conversation_id, original.state, original.language, original.seq, answers, repeated=True)
+
+
+def _keep(session: Session, centre: Centre, incoming: Incoming, text: str, now: datetime) -> Receipt:
+    """Stores the inbound row alone; the heartbeat answers it."""
+    held = _hold(session, centre, incoming, None, now)
+    if held is None or _store(session, held, incoming, text, None, now) is None:
+        return _again(session, incoming)
+    held.change(unanswered_since=now)
+    save(session, held)
+    return Receipt(held.id, held.state, held.language, held.seq, ())
+
+
+async def answer_kept(centre: Centre, conversation_id: int) -> None:
+    """Answers the messages of a conversation that could not be answered when they came; a person takes over where
+    the scripts still cannot."""
+    now = centre.clock.now()
+    lines = await centre.db.read(lambda s: _kept(s, conversation_id))
+    for message_id, text, language in lines:
+        parse = await centre.understanding.parse(
+            text,
+            language=language,
+            enabled=centre.library.current.book.intents,
+            now=now,
+            zone=centre.settings.zone,
+        )
+        await centre.db.write(
+            lambda s, m=message_id, t=text, p=parse: _answer_kept(s, centre, conversation_id, m, t, p, now)  # type: ignore[misc]
+        )
+
+
+def _kept(session: Session, conversation_id: int) -> list[tuple[int, str, Language]]:
+    rows = session.execute(
+        select(Message.id, Message.text, Conversation.language)
+        .join(Conversation, Conversation.id == Message.conversation_id)
+        .where(
+            Message.conversation_id == conversation_id,
+            Message.author == Author.CUSTOMER,
+            Message.understood.is_(None),
+            Conversation.state == ConversationState.BOT,
+            Conversation.unanswered_since.is_not(None),
+        )
+        .order_by(Message.seq)
+    )
+    return [(r.id, r.text, r.language) for r in rows]
+
+
+def _answer_kept(
+    session: Session, centre: Centre, conversation_id: int, message_id: int, text: str, parse: Parse, now: datetime
+) -> None:
+    held = hold(session, conversation_id)
+    if held.state is not ConversationState.BOT:
+        return
+    session.execute(update(Message).where(Message.id == message_id).values(understood=_understood(parse)))
+    talk.turn_or_person(session, centre, held, text, parse, now, reply_to=message_id)
+    held.change(unanswered_since=None)
+    save(session, held)

@@ -1,0 +1,105 @@
+"""Scripts and policies as this process holds them: the current version, and any older one a row still pins.
+
+Files are read once and again on `reload`; a version enters the database as soon as something can pin it, so that a pin
+survives an edited file, a restart and another host (DESIGN §4). A broken file never replaces a good version.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from bot.core.flow import Book
+from bot.core.policy import Policies
+from bot.core.windows import Calendar
+from scripts.calendars import calendar_for
+from scripts.loader import book_from_source, load_book
+from scripts.policies import dump, from_json, load_policies
+from store.tables import Version, VersionKind
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """What is current: scripts, policies with their version, and the holiday calendar they name."""
+
+    book: Book
+    policies: Policies
+    policies_version: str
+    calendar: Calendar
+
+
+class Library:
+    """`roots` are the folders of scripts, the shipped ones first; later ones lie over earlier ones."""
+
+    def __init__(self, roots: Sequence[Path], packs: frozenset[str]) -> None:
+        self._roots = tuple(roots)
+        self._packs = packs
+        self._books: dict[str, Book] = {}
+        self._policies: dict[str, Policies] = {}
+        self._lock = threading.Lock()
+        self.current = self._load()
+
+    def _load(self) -> Shelf:
+        book = load_book(self._roots, self._packs)
+        policies = load_policies([path for root in self._roots if (path := root / "policies.yml").is_file()])
+        version = hashlib.sha256(_canonical(dump(policies)).encode()).hexdigest()
+        self._books[book.version] = book
+        self._policies[version] = policies
+        return Shelf(book, policies, version, calendar_for(policies))
+
+    def reload(self, session: Session, now: datetime) -> Shelf:
+        """Reads the files again; raises the loader's errors and then leaves what was current in place."""
+        with self._lock:
+            self.current = self._load()
+        self.keep(session, now)
+        return self.current
+
+    def keep(self, session: Session, now: datetime) -> None:
+        """Puts the current versions into the database, once."""
+        shelf = self.current
+        for kind, key, body in (
+            (VersionKind.BOOK, shelf.book.version, {"source": shelf.book.source}),
+            (VersionKind.POLICIES, shelf.policies_version, dump(shelf.policies)),
+        ):
+            known = session.scalar(select(Version.id).where(Version.kind == kind, Version.hash == key))
+            if known is None:
+                session.add(Version(kind=kind, hash=key, body=body, at=now))
+                session.flush()
+
+    def book(self, session: Session, version: str) -> Book:
+        """The book a conversation pinned; the current one where the pin is empty."""
+        if not version:
+            return self.current.book
+        if (book := self._books.get(version)) is None:
+            book = book_from_source(self._body(session, VersionKind.BOOK, version)["source"])
+            self._books[version] = book
+        return book
+
+    def policies(self, session: Session, version: str) -> Policies:
+        """The policies a callback or a broadcast pinned."""
+        if not version:
+            return self.current.policies
+        if (policies := self._policies.get(version)) is None:
+            policies = from_json(self._body(session, VersionKind.POLICIES, version))
+            self._policies[version] = policies
+        return policies
+
+    @staticmethod
+    def _body(session: Session, kind: VersionKind, version: str) -> dict[str, Any]:
+        body = session.scalar(select(Version.body).where(Version.kind == kind, Version.hash == version))
+        if body is None:
+            raise LookupError(f"{kind} version {version[:12]} is not in the database")
+        return body
+
+
+def _canonical(body: Any) -> str:
+    return json.dumps(body, sort_keys=True, ensure_ascii=False, separators=(",", ":"))

@@ -1,0 +1,55 @@
+"""A channel's real rate, kept over all the workers that share it (DESIGN §5).
+
+With Redis the workers count together; without it each takes its share by the number of living workers. Machine time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+from limits import RateLimitItem, RateLimitItemPerMinute, RateLimitItemPerSecond
+from limits.storage import Storage, storage_from_string
+from limits.strategies import MovingWindowRateLimiter
+
+from bot.core.policy import Policies
+from bot.core.words import ChannelName
+
+T = TypeVar("T")
+UNBOUNDED = 1000.0  # per second, for a channel whose policy names no rate
+
+
+class Pace:
+    """`workers` is how many processes share the rate when no Redis counts for them."""
+
+    def __init__(self, redis_url: str = "") -> None:
+        self._shared = bool(redis_url)
+        self._storage: Storage = storage_from_string(redis_url or "memory://")
+        self._limiter = MovingWindowRateLimiter(self._storage)
+        self._rates: dict[ChannelName, float] = {}
+        self.workers = 1
+
+    def follow(self, policies: Policies) -> None:
+        """Takes the rates from the current policies."""
+        self._rates = {name: rate.per_second for name, rate in policies.rates.items()}
+
+    async def room(self, channel: ChannelName) -> int:
+        """How many more could go out now."""
+        item = self._item(channel)
+        stats = await self._ask(self._limiter.get_window_stats, item, "channel", channel.value)
+        return int(stats.remaining)
+
+    async def turn(self, channel: ChannelName) -> None:
+        """Waits until one more may go out, and takes that place."""
+        item = self._item(channel)
+        while not await self._ask(self._limiter.hit, item, "channel", channel.value):
+            await asyncio.sleep(item.get_expiry() / item.amount / 4)
+
+    def _item(self, channel: ChannelName) -> RateLimitItem:
+        rate = self._rates.get(channel, UNBOUNDED) / (1 if self._shared else self.workers)
+        return RateLimitItemPerSecond(int(rate)) if rate >= 1 else RateLimitItemPerMinute(max(1, int(rate * 60)))
+
+    async def _ask(self, question: Callable[..., T], *args: object) -> T:
+        """Redis is asked off the event loop; memory answers at once."""
+        return await asyncio.to_thread(question, *args) if self._shared else question(*args)

@@ -1,0 +1,202 @@
+"""A turn of a conversation: the flow engine decides, its actions are performed in the same transaction, the answers are
+written (DESIGN §3). Nothing here parses, waits or sends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+import structlog
+from sqlalchemy.orm import Session
+
+from bot.core import flow
+from bot.core.flow import Book, State, Step, Turn
+from bot.core.policy import Policies
+from bot.core.words import Author, ChannelName, ConversationState, Emotion, Parse, Say, Urgency
+from bot.services import handoff, outbox
+from bot.services.actions import ACTIONS
+from bot.services.centre import Centre
+from bot.services.conversations import Held, add_lines
+from bot.services.scene import Scene
+
+log = structlog.get_logger()
+START = "pattern_session_start"
+MAX_ACTS = 20  # actions in one turn; a script that wants more is broken
+WAITING_CHANNELS = frozenset({ChannelName.WEBCHAT, ChannelName.TELEGRAM})  # where silence gets a reminder
+
+
+class StuckError(Exception):
+    """The scripts cannot answer this turn; the message is kept and a person is called."""
+
+
+Decide = Callable[[Book, State, Mapping[str, Any]], Step]
+
+
+def expecting(stored: Mapping[str, Any]) -> frozenset[str]:
+    """The intents a conversation's open question can take; `stored` is the conversation's `flow` column."""
+    return frozenset(stored.get("expecting", ()))
+
+
+def turn(
+    session: Session,
+    centre: Centre,
+    held: Held,
+    text: str,
+    parse: Parse,
+    payload: str | None,
+    now: datetime,
+    *,
+    reply_to: int | None = None,
+) -> tuple[Say, ...]:
+    """Answers one message of a conversation the bot holds; `held` is changed, not yet saved. Raises StuckError."""
+
+    def decide(book: Book, state: State, context: Mapping[str, Any]) -> Step:
+        return flow.step(book, state, Turn(text, parse, payload, context), now)
+
+    return _play(session, centre, held, decide, now, reply_to=reply_to, emotion=parse.emotion)
+
+
+def begin(
+    session: Session,
+    centre: Centre,
+    held: Held,
+    flow_id: str,
+    now: datetime,
+    *,
+    context: Mapping[str, Any] | None = None,
+    state: Mapping[str, Any] | None = None,
+) -> tuple[Say, ...]:
+    """Starts a flow in a conversation; `state` is an earlier one to go on from, such as a call that was cut off."""
+    if state is not None:
+        held.flow = dict(state)
+
+    def decide(book: Book, known: State, given: Mapping[str, Any]) -> Step:
+        return flow.begin(book, known, flow_id, given, now)
+
+    return _play(session, centre, held, decide, now, greet=False, extra=context)
+
+
+def greet(session: Session, centre: Centre, held: Held, now: datetime) -> tuple[Say, ...]:
+    """The bot's first words in a conversation somebody opened without writing yet."""
+    return begin(session, centre, held, START, now)
+
+
+def silence(session: Session, centre: Centre, held: Held, now: datetime) -> tuple[Say, ...]:
+    """The customer said nothing for as long as the policy allows."""
+
+    def decide(book: Book, state: State, context: Mapping[str, Any]) -> Step:
+        return flow.silence(book, state, context, now)
+
+    return _play(session, centre, held, decide, now, greet=False)
+
+
+def turn_or_person(
+    session: Session, centre: Centre, held: Held, text: str, parse: Parse, now: datetime, *, reply_to: int
+) -> None:
+    """`turn`, and where the scripts are stuck a person takes over."""
+    try:
+        with session.begin_nested():
+            turn(session, centre, held, text, parse, None, now, reply_to=reply_to)
+    except StuckError:
+        log.exception("talk.stuck", conversation=held.id)
+        handoff.to_people(session, centre, held, reason="stuck", urgency=Urgency.ORDINARY, queue="service", now=now)
+
+
+def context_of(centre: Centre, held: Held) -> dict[str, Any]:
+    """What conditions read as `context.x` and responses as {x} (scripts/README.md lists them)."""
+    policies = centre.library.current.policies
+    return {
+        "channel": held.channel.value,
+        "language": held.language.value,
+        "company": policies.company.name.of(held.language),
+        "bot_name": policies.company.bot.of(held.language),
+        "name": held.name or None,
+        "title": held.title or None,
+        "phone": held.phone,
+        "unit": held.unit,
+        "outbound": held.callback_id is not None,
+        "broadcast": held.broadcast_id,
+        "not_understood_limit": policies.chat.misses,
+        "clarify_margin": policies.chat.clarify,
+    }
+
+
+def _play(
+    session: Session,
+    centre: Centre,
+    held: Held,
+    decide: Decide,
+    now: datetime,
+    *,
+    reply_to: int | None = None,
+    emotion: Emotion = Emotion(),
+    greet: bool = True,
+    extra: Mapping[str, Any] | None = None,
+) -> tuple[Say, ...]:
+    book = centre.library.book(session, held.book)
+    stored = held.flow
+    state = State.from_json(stored.get("state", {}))
+    kept = {**stored.get("context", {}), **(extra or {})}
+    context = {**context_of(centre, held), **kept}
+    says: list[Say] = []
+    try:
+        if greet and not state.turns and not state.stack and START in book.flows:
+            opening = _finish(session, centre, held, flow.begin(book, state, START, context, now), book, context, now)
+            says += opening[1]
+            state = opening[0].state
+        step, said = _finish(
+            session, centre, held, decide(book, state, context), book, context, now, emotion=emotion.anger
+        )
+        says += said
+    except (LookupError, ValueError, TypeError) as error:
+        raise StuckError(str(error)) from error
+    held.flow = {
+        "state": step.state.to_json(),
+        "expecting": sorted(step.expecting),
+        "question": step.question,
+        **({"context": kept} if kept else {}),
+    }
+    _write(session, centre, held, says, centre.library.current.policies, now, reply_to=reply_to, asked=not step.done)
+    return tuple(says)
+
+
+def _finish(
+    session: Session,
+    centre: Centre,
+    held: Held,
+    step: Step,
+    book: Book,
+    context: Mapping[str, Any],
+    now: datetime,
+    *,
+    emotion: int = 0,
+) -> tuple[Step, list[Say]]:
+    """Performs the actions a step asks for until it wants nothing more but the customer."""
+    says = list(step.says)
+    for _ in range(MAX_ACTS):
+        if step.act is None:
+            return step, says
+        perform = ACTIONS[step.act.name]
+        result = perform(Scene(session, centre, held, now, step.state.slots, emotion), step.act.args)
+        step = flow.resume(book, step.state, result, {**context, **context_of(centre, held)}, now)
+        says += step.says
+    raise StuckError(f"more than {MAX_ACTS} actions in one turn")
+
+
+def _write(
+    session: Session,
+    centre: Centre,
+    held: Held,
+    says: list[Say],
+    policies: Policies,
+    now: datetime,
+    *,
+    reply_to: int | None,
+    asked: bool,
+) -> None:
+    rows = add_lines(session, held, Author.BOT, says, now, reply_to=reply_to)
+    outbox.put_lines(session, centre, held, rows, now)
+    if held.channel in WAITING_CHANNELS:
+        waits = asked and held.state is ConversationState.BOT
+        held.change(silence_at=now + policies.chat.remind_after if waits else None)
