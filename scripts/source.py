@@ -78,7 +78,9 @@ def files(root: Path, packs: frozenset[str] | None) -> Iterator[tuple[str, Path]
 
 
 def _section(document: Mapped, section: str, pack: str, problems: list[Problem]) -> dict[str, Mapped]:
-    found = document.get(section) or {}
+    found = document.get(section)
+    if found is None:
+        return {}
     if not isinstance(found, Mapped):
         problems.append(Problem(*document.at(section), f"`{section}` must be a mapping of names"))
         return {}

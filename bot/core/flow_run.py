@@ -94,6 +94,7 @@ class Run:
         open_question = self.question
         return {
             **self._given,
+            "not_understood_limit": self.limit,
             "misses": self.misses,
             "silences": self.silences,
             "anger": emotion.anger if emotion else 0,
@@ -152,8 +153,7 @@ class Run:
     def start(self, flow_id: str) -> None:
         """Opens a flow on top of whatever is open."""
         flow = self.book.flows[flow_id]
-        if not flow.repairs:
-            self.topic = flow_id
+        self._turn_to(flow)
         self.stack.append(Frame(flow_id, flow.start))
         while sum(not frame.called for frame in self.stack) > MAX_DEPTH:
             second = next(i for i, frame in enumerate(self.stack) if i and not frame.called)
@@ -275,7 +275,7 @@ class Run:
                 return False
             case Link(flow=flow):
                 frame = self.stack[-1]
-                self.topic = flow
+                self._turn_to(self.book.flows[flow])
                 self.stack[-1] = Frame(flow, self.book.flows[flow].start, called=frame.called, filled=frame.filled)
                 return False
             case SetSlots(values=values):
@@ -398,6 +398,12 @@ class Run:
             if not frame.called and not self.flow(frame).repairs:
                 return self.flow(frame).names[self.language]
         return ""
+
+    def _turn_to(self, flow: Flow) -> None:
+        """Remembers what the conversation is about; a repair, or a flow that only leads elsewhere, is no topic."""
+        only_leads = all(isinstance(node, Link) for node in flow.nodes.values())
+        if not flow.repairs and not only_leads:
+            self.topic = flow.id
 
     def _may(self, trigger: Trigger, confidence: float) -> bool:
         return confidence >= trigger.threshold and not self.book.flows[trigger.flow].repairs
