@@ -1,0 +1,81 @@
+"""What the embedded classifier sees of a text: words, pairs of words and pieces of words.
+
+Latin text gives words with their neighbours, pairs of words that stand near each other, and character 2–5-grams inside a
+word (typos leave most of them whole). Chinese gives characters with their neighbours and 2–4-grams of each run, which
+needs no word segmentation (a segmenter earned 0.6 points at most, for 65 MB and 0.7 s).
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from bot.core.words import Language
+
+LONGEST = 400
+"""Characters looked at: the beginning and the end of a longer text, where people say what they want."""
+
+PAIR_WINDOW = 8
+"""How far apart, in words, the two of a pair may stand."""
+
+_HAN = "\u3400-\u4dbf\u4e00-\u9fff"
+_IS_HAN = re.compile(f"[{_HAN}]")
+_TOKEN = re.compile(rf"[{_HAN}]|[^\W_{_HAN}]+(?:'[^\W_{_HAN}]+)?")
+_RUN = re.compile(rf"[{_HAN}]+|[^\s{_HAN}]+")
+_LATIN_WORD = re.compile(r"[A-Za-z]+")
+_LONG_NUMBER = re.compile(r"\d{4,}")
+
+
+def normalise(text: str) -> str:
+    """Width, case and line breaks evened out, quotes straightened, overlong text cut in its middle."""
+    if len(text) > LONGEST:
+        text = text[: LONGEST * 3 // 4] + " " + text[-LONGEST // 4 :]
+    return unicodedata.normalize("NFKC", text).lower().replace("’", "'")
+
+
+def language_of(text: str, otherwise: Language = Language.ZH) -> Language:
+    """Chinese where Chinese characters carry the text, English where words do; `otherwise` where neither is there."""
+    sample = text[:LONGEST]
+    han, words = len(_IS_HAN.findall(sample)), len(_LATIN_WORD.findall(sample))
+    if not han and not words:
+        return otherwise
+    return Language.ZH if han > words else Language.EN
+
+
+def grams(text: str) -> tuple[set[str], set[str], set[str]]:
+    """Words, pairs and pieces of `text`, which is normalised here."""
+    plain = _LONG_NUMBER.sub("0000", normalise(text))
+    tokens = _TOKEN.findall(plain)
+    return _words(tokens), _pairs(tokens), _pieces(plain)
+
+
+def _words(tokens: list[str]) -> set[str]:
+    """Single words, and two neighbours. Two Chinese characters side by side are already a piece."""
+    found = set(tokens)
+    found.update(
+        f"{a} {b}" for a, b in zip(tokens, tokens[1:], strict=False) if not (_IS_HAN.match(a) and _IS_HAN.match(b))
+    )
+    return found
+
+
+def _pairs(tokens: list[str]) -> set[str]:
+    """Two different Latin words near each other, in either order."""
+    latin = [token for token in tokens if not _IS_HAN.match(token)]
+    return {
+        f"{a}|{b}" if a < b else f"{b}|{a}"
+        for i, a in enumerate(latin)
+        for b in latin[i + 1 : i + 1 + PAIR_WINDOW]
+        if a != b
+    }
+
+
+def _pieces(plain: str) -> set[str]:
+    found: set[str] = set()
+    for run in _RUN.findall(plain):
+        if _IS_HAN.match(run):
+            padded, sizes = run, (2, 3, 4)
+        else:
+            padded, sizes = f" {run} ", (2, 3, 4, 5)
+        for size in sizes:
+            found.update([padded[i : i + size] for i in range(len(padded) - size + 1)])
+    return found

@@ -1,0 +1,192 @@
+"""The trained classifier: numbers, and the arithmetic that turns a text into calibrated probabilities.
+
+Only numpy is needed here; scikit-learn is imported where a model is fitted (fit.py), which a cached start never does.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import zipfile
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nlu.features import grams
+
+Floats = NDArray[np.float32]
+
+FORMAT = "1"
+"""Changes whenever a stored model of before could not be read or would mean something else."""
+
+EXPECTED = math.log(3.0)
+"""What an open question adds to the log-odds of the answers it expects: three times as likely as the words alone say."""
+
+
+class BadModel(ValueError):
+    """The file holds no model this version can read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One kind of feature: its vocabulary, the square of each gram's weight, and what each gram says for each intent.
+
+    A text's known grams, weighted, are scaled to length `share`: so a long text shouts no louder than a short one.
+    """
+
+    index: dict[str, int]
+    squares: Floats
+    says: Floats
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Detector:
+    """Tells texts that no intent covers from those one does: a logistic regression over `Reading`s."""
+
+    weights: Floats
+    bias: float
+    threshold: float
+
+    def in_scope(self, reading: Floats) -> float:
+        """0..1; below `threshold` nothing fits."""
+        return float(1.0 / (1.0 + math.exp(-max(-60.0, min(60.0, float(reading @ self.weights) + self.bias)))))
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`ranking` is best first over the candidates and sums to 1; `in_scope` says how surely any of them fits at all."""
+
+    ranking: tuple[tuple[str, float], ...]
+    in_scope: float
+    fits: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A linear model over the three blocks, a temperature that makes its scores probabilities, and a detector."""
+
+    intents: tuple[str, ...]
+    answer_only: frozenset[str]
+    blocks: tuple[Block, ...]
+    bias: Floats
+    temperature: float
+    detector: Detector
+
+    def judge(
+        self, text: str, enabled: Collection[str] | None = None, expecting: Collection[str] = (), best: int = 10
+    ) -> Verdict:
+        """The candidates for `text`, at most `best` of them. No candidate at all is out of scope."""
+        scores, known = self.scores(text)
+        logits = scores / self.temperature
+        mask = self._mask(enabled, expecting)
+        if mask is not None:
+            logits = logits + mask
+        top = np.argsort(-logits)[: max(best, 2)]
+        ordered = logits[top]
+        if not len(ordered) or not math.isfinite(ordered[0]):
+            return Verdict((), 0.0, fits=False)
+        total = float(np.exp(logits - ordered[0]).sum())
+        shares = np.exp(ordered - ordered[0]) / total
+        ranking = tuple(
+            (self.intents[i], share) for i, share in zip(top[:best].tolist(), shares.tolist(), strict=False) if share > 0
+        )
+        in_scope = self.detector.in_scope(reading(ordered * self.temperature, known))
+        return Verdict(ranking, in_scope, fits=in_scope >= self.detector.threshold)
+
+    def scores(self, text: str) -> tuple[Floats, tuple[float, ...]]:
+        """Each intent's raw score, and for each block how much of the text is known, 0..1."""
+        total = self.bias.copy()
+        known = []
+        for block, found in zip(self.blocks, grams(text), strict=True):
+            look_up = block.index.get
+            ids = [i for gram in found if (i := look_up(gram)) is not None]
+            known.append(len(ids) / len(found) if found else 0.0)
+            if ids:
+                at = np.array(ids)
+                total += block.says[at].sum(axis=0) * (block.share / math.sqrt(float(block.squares[at].sum())))
+        return total, tuple(known)
+
+    def _mask(self, enabled: Collection[str] | None, expecting: Collection[str]) -> Floats | None:
+        """What to add to the logits so that only candidates can win; None where all can."""
+        if enabled is None and not self.answer_only and not expecting:
+            return None
+        mask = np.zeros(len(self.intents), np.float32)
+        for i, intent in enumerate(self.intents):
+            if intent in expecting:
+                mask[i] = EXPECTED
+            elif intent in self.answer_only or (enabled is not None and intent not in enabled and intent != "out_of_scope"):
+                mask[i] = -np.inf
+        return mask
+
+    def save(self, path: Path) -> None:
+        """Writes the model whole or not at all."""
+        meta = {
+            "format": FORMAT,
+            "intents": self.intents,
+            "answer_only": sorted(self.answer_only),
+            "temperature": self.temperature,
+            "shares": [block.share for block in self.blocks],
+            "detector": [self.detector.bias, self.detector.threshold],
+        }
+        arrays: dict[str, Any] = {"bias": self.bias, "detector": self.detector.weights, "meta": _packed(json.dumps(meta))}
+        for n, block in enumerate(self.blocks):
+            arrays[f"grams{n}"] = _packed("\n".join(block.index))
+            arrays[f"squares{n}"] = block.squares
+            arrays[f"says{n}"] = block.says.astype(np.float16)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f"{path.name}.{os.getpid()}.part")
+        with part.open("wb") as file:
+            np.savez(file, **arrays)
+        part.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> Model:
+        """Reads what `save` wrote. Raises BadModel for anything else, a half-written file included."""
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                meta = json.loads(_unpacked(stored["meta"]))
+                if meta["format"] != FORMAT:
+                    raise BadModel(f"{path.name} is of format {meta['format']}, not {FORMAT}")
+                blocks = tuple(_block(stored, n, share) for n, share in enumerate(meta["shares"]))
+                bias, threshold = meta["detector"]
+                return cls(
+                    intents=tuple(meta["intents"]),
+                    answer_only=frozenset(meta["answer_only"]),
+                    blocks=blocks,
+                    bias=stored["bias"],
+                    temperature=meta["temperature"],
+                    detector=Detector(stored["detector"], bias, threshold),
+                )
+        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            raise BadModel(f"{path.name}: {error}") from error
+
+
+def reading(best: Floats, known: tuple[float, ...]) -> Floats:
+    """What the detector looks at: the best score, its lead over the next, and how much of the text is known."""
+    lead = best[0] - best[1] if len(best) > 1 and math.isfinite(best[1]) else 0.0
+    return np.array((best[0], lead, *known), np.float32)
+
+
+def _packed(text: str) -> NDArray[np.uint8]:
+    return np.frombuffer(text.encode(), np.uint8)
+
+
+def _unpacked(stored: NDArray[np.uint8]) -> str:
+    return stored.tobytes().decode()
+
+
+def _block(stored: Any, n: int, share: float) -> Block:
+    text = _unpacked(stored[f"grams{n}"])
+    known = text.split("\n") if text else []
+    return Block(
+        index={gram: i for i, gram in enumerate(known)},
+        squares=stored[f"squares{n}"],
+        says=stored[f"says{n}"].astype(np.float32),
+        share=share,
+    )
