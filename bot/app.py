@@ -41,7 +41,7 @@ def build(settings: Settings, *, clock: Clock | None = None, with_demo: bool | N
     clock = clock or _clock(settings)
     database = Database(settings.database, Vault(settings.kept_secret()))
     demonstrates = _load_demo(settings, database, clock, with_demo)
-    library = Library(_roots(settings, demonstrates), settings.packs)
+    library = Library(_roots(settings, demonstrates), settings.packs, clock.now)
     database.write_now(lambda session: library.keep(session, clock.now()))
     return Centre(
         settings=settings,

@@ -65,7 +65,11 @@ class CaseNote(Base):
 
 
 class Escalation(Base):
-    """A frozen copy of its ladder (`policy`) and the rung it stands on; `due_at` is when the next rung is due."""
+    """An escalation: its ladder frozen by policy version, and how far it has climbed.
+
+    `policy` names the version and the ladder; `notified` counts the notifications made and only grows, the first went
+    to rung `first_rung`; `due_at` is when the next one is due.
+    """
 
     __tablename__ = "escalation"
     __table_args__ = (
@@ -101,7 +105,9 @@ class Escalation(Base):
     case_id: Mapped[int | None] = mapped_column(ForeignKey("case_file.id"))
     incident_id: Mapped[int | None] = mapped_column(ForeignKey("incident.id"))
     policy: Mapped[dict[str, Any]] = mapped_column(Json)
-    rung: Mapped[int] = mapped_column(default=0)
+    first_rung: Mapped[int] = mapped_column(default=0)
+    notified: Mapped[int] = mapped_column(default=0)
+    notified_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     state: Mapped[EscalationState] = mapped_column(words(EscalationState), default=EscalationState.RUNNING)
     urgency: Mapped[Urgency] = mapped_column(words(Urgency), default=Urgency.ORDINARY)
     reason: Mapped[str] = mapped_column(String(60))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Sequence
 from datetime import timedelta
-from typing import TypeVar
+from functools import partial
 
 import structlog
 from sqlalchemy import select
@@ -38,7 +38,6 @@ from store.db import touch
 from store.tables import Conversation, Delivery
 
 log = structlog.get_logger()
-T = TypeVar("T")
 ASK_AFTER = timedelta(seconds=15)  # how long an unknown row waits for a late report before the provider is asked
 SEND_WITHIN = 45.0  # seconds one send may take; the lease outlives it
 Answer = Sent | Rejected | TryLater | Unsure
@@ -66,7 +65,7 @@ def _claim(
     now, machine_now, shelf = centre.clock.now(), centre.clock.machine(), centre.library.current
     claimed: list[Claimed] = []
     for delivery in outbox.due(session, channels=channels, slots=slots, now=now, limit=limit):
-        if not _wanted(session, centre, delivery):
+        if not _wanted(session, delivery):
             _change(session, centre, delivery, Change(DeliveryState.CANCELLED))
             continue
         answer = gate.ask_for(session, delivery, shelf.policies, shelf.calendar, now)
@@ -83,7 +82,7 @@ def _claim(
     return claimed
 
 
-def _wanted(session: Session, centre: Centre, delivery: Delivery) -> bool:
+def _wanted(session: Session, delivery: Delivery) -> bool:
     """Whether its cause still wants it: a cancelled callback or an acknowledged announcement does not."""
     if delivery.callback_id is not None:
         return callbacks.wanted(session, delivery)
@@ -125,16 +124,14 @@ async def _ask_channel(channel: Channel, out: Outgoing) -> Answer:
 def _settle(session: Session, centre: Centre, claimed: Claimed, answer: Answer) -> None:
     delivery = session.get_one(Delivery, claimed.out.delivery_id, with_for_update=True)
     row, now = _row(delivery), centre.clock.now()
-    change: Change | None
-    match answer:
-        case Sent():
-            change = machine.sent(row, claimed.attempt, answer)
-        case Rejected():
-            change = machine.rejected(row, claimed.attempt, answer.reason)
-        case TryLater():
-            change = machine.try_later(row, claimed.attempt, answer.after, now)
-        case Unsure():
-            change = machine.unsure(row, claimed.attempt)
+    if isinstance(answer, Sent):
+        change = machine.sent(row, claimed.attempt, answer)
+    elif isinstance(answer, Rejected):
+        change = machine.rejected(row, claimed.attempt, answer.reason)
+    elif isinstance(answer, TryLater):
+        change = machine.try_later(row, claimed.attempt, answer.after, now)
+    else:
+        change = machine.unsure(row, claimed.attempt)
     if change is not None:
         _change(session, centre, delivery, change)
 
@@ -174,7 +171,7 @@ async def sweep(centre: Centre) -> int:
                 found = await channel.look_up(out, centre.clock.machine() - ASK_AFTER * 4)
             except (TryLater, Unsure, Rejected) as error:
                 log.warning("dispatch.look_up_failed", channel=out.channel, error=type(error).__name__)
-        await centre.db.write(lambda s, o=out, a=attempt, f=found: _told(s, centre, o, a, f))  # type: ignore[misc]
+        await centre.db.write(partial(_told, centre=centre, out=out, attempt=attempt, found=found))
     return lost + len(unknown)
 
 
@@ -209,7 +206,7 @@ def _unknown(session: Session, centre: Centre) -> list[tuple[Outgoing, int]]:
     return [(outbox.outgoing(session, delivery), delivery.attempt) for delivery in rows]
 
 
-def _told(session: Session, centre: Centre, out: Outgoing, attempt: int, found: Report | None) -> None:
+def _told(session: Session, *, centre: Centre, out: Outgoing, attempt: int, found: Report | None) -> None:
     delivery = session.get_one(Delivery, out.delivery_id, with_for_update=True)
     if delivery.attempt != attempt:
         return

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -87,7 +88,7 @@ class Heartbeat:
         """Once around everything that is due; gives how much there was."""
         centre, handled = self._centre, 0
         for name, tick in TICKS:
-            handled += await self._guarded(name, lambda t=tick: self._tick(t))  # type: ignore[misc]
+            handled += await self._guarded(name, partial(self._tick, tick))
         handled += await self._guarded("kept", self._answer_kept)
         handled += await self._guarded("outbox", self._drain)
         self.last_beat = centre.clock.machine()

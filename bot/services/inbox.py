@@ -10,6 +10,7 @@ import unicodedata
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import structlog
@@ -89,8 +90,16 @@ async def receive(centre: Centre, incoming: Incoming) -> Receipt:
             zone=centre.settings.zone,
         )
         try:
-            receipt = await centre.db.write(
-                lambda s, p=parse, e=expecting: _receive(s, centre, incoming, text, p, e, now)  # type: ignore[misc]
+            receipt, opens = await centre.db.write(
+                partial(
+                    _receive,
+                    centre=centre,
+                    incoming=incoming,
+                    text=text,
+                    parse=parse,
+                    expecting=expecting,
+                    now=now,
+                )
             )
         except _Reparse as moved:
             expecting = moved.expecting
@@ -98,8 +107,8 @@ async def receive(centre: Centre, incoming: Incoming) -> Receipt:
         except talk.StuckError:
             log.exception("inbox.stuck", channel=incoming.channel)
             return await centre.db.write(lambda s: _keep(s, centre, incoming, text, now))
-        _remember(key, receipt[1])
-        return receipt[0]
+        _remember(key, opens)
+        return receipt
     return await centre.db.write(lambda s: _keep(s, centre, incoming, text, now))
 
 
@@ -146,6 +155,7 @@ _KNOWN = select(Message.id).where(
 
 def _receive(
     session: Session,
+    *,
     centre: Centre,
     incoming: Incoming,
     text: str,
@@ -252,7 +262,15 @@ async def answer_kept(centre: Centre, conversation_id: int) -> None:
             zone=centre.settings.zone,
         )
         await centre.db.write(
-            lambda s, m=message_id, t=text, p=parse: _answer_kept(s, centre, conversation_id, m, t, p, now)  # type: ignore[misc]
+            partial(
+                _answer_kept,
+                centre=centre,
+                conversation_id=conversation_id,
+                message_id=message_id,
+                text=text,
+                parse=parse,
+                now=now,
+            )
         )
 
 
@@ -273,7 +291,14 @@ def _kept(session: Session, conversation_id: int) -> list[tuple[int, str, Langua
 
 
 def _answer_kept(
-    session: Session, centre: Centre, conversation_id: int, message_id: int, text: str, parse: Parse, now: datetime
+    session: Session,
+    *,
+    centre: Centre,
+    conversation_id: int,
+    message_id: int,
+    text: str,
+    parse: Parse,
+    now: datetime,
 ) -> None:
     held = hold(session, conversation_id)
     if held.state is not ConversationState.BOT:

@@ -8,8 +8,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from bot.core import ladder
-from bot.core.ladder import Exhausted, Notify, Person, Subject, Wait
-from bot.core.words import EscalationState, Presence
+from bot.core.ladder import Exhausted, Notify, Roster, Subject, Wait
+from bot.core.words import EscalationState, Presence, Role, Urgency
 from bot.services import alerts, audit
 from bot.services.centre import Centre
 from bot.services.i18n import N_
@@ -41,14 +41,18 @@ def tick(session: Session, centre: Centre, now: datetime) -> int:
 
 def _climb(session: Session, centre: Centre, escalation: Escalation, people: list[Staff], now: datetime) -> None:
     frozen = centre.library.policies(session, escalation.policy["policies"])
-    roster = [Person(p.id, frozenset(r.role for r in p.roles), p.presence is not Presence.OFFLINE) for p in people]
-    subject = Subject(escalation.started_at, escalation.rung, escalation.acknowledged_at)
-    match ladder.next_rung(frozen.ladders[escalation.policy["ladder"]], subject, roster, now):
+    subject = Subject(
+        started_at=escalation.started_at,
+        notified=escalation.notified,
+        last_notified_at=escalation.notified_at,
+        first_rung=escalation.first_rung,
+        acknowledged_at=escalation.acknowledged_at,
+    )
+    match ladder.next_rung(frozen.ladders[escalation.policy["ladder"]], subject, on_call(people), now):
         case Notify() as rung:
-            told = [p for p in people if p.id in set(rung.people)]
-            _tell(session, escalation, told, rung.rung, now)
-            escalation.rung = rung.rung
-            escalation.due_at = now
+            _tell(session, escalation, [p for p in people if p.id in rung.people], now)
+            escalation.notified += 1
+            escalation.notified_at = escalation.due_at = now
         case Wait(until=until):
             escalation.due_at = until
         case Exhausted():
@@ -57,8 +61,19 @@ def _climb(session: Session, centre: Centre, escalation: Escalation, people: lis
     touch(session, "floor")
 
 
-def _tell(session: Session, escalation: Escalation, people: list[Staff], rung: int, now: datetime) -> None:
+def on_call(people: list[Staff]) -> Roster:
+    """Who is told for a role: those present; where nobody is, everybody who holds it, for they are on call."""
+    roster: dict[Role, tuple[int, ...]] = {}
+    for role in Role:
+        holders = [p for p in people if any(held.role is role for held in p.roles)]
+        present = [p for p in holders if p.presence is not Presence.OFFLINE]
+        roster[role] = tuple(p.id for p in present or holders)
+    return roster
+
+
+def _tell(session: Session, escalation: Escalation, people: list[Staff], now: datetime) -> None:
     kind, what, link = _subject(session, escalation)
+    rung = escalation.notified + 1
     alerts.tell(
         session,
         people,
@@ -66,7 +81,7 @@ def _tell(session: Session, escalation: Escalation, people: list[Staff], rung: i
         cause=f"escalation:{escalation.id}:{rung}",
         link=link,
         now=now,
-        urgent=escalation.urgency == "urgent",
+        urgent=escalation.urgency is Urgency.URGENT,
         what=what,
         rung=rung,
     )

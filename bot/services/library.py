@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,8 @@ from sqlalchemy.orm import Session
 from bot.core.flow import Book
 from bot.core.policy import Policies
 from bot.core.windows import Calendar
-from scripts.calendars import calendar_for
-from scripts.loader import book_from_source, load_book
+from scripts.calendars import calendar_of
+from scripts.loader import book_from_json, dump_book, load_book
 from scripts.policies import dump, from_json, load_policies
 from store.tables import Version, VersionKind
 
@@ -35,18 +35,29 @@ class Shelf:
     policies: Policies
     policies_version: str
     calendar: Calendar
+    year: int
 
 
 class Library:
-    """`roots` are the folders of scripts, the shipped ones first; later ones lie over earlier ones."""
+    """`roots` are the folders of scripts, the shipped ones first; later ones lie over earlier ones. `now` is the domain
+    clock's: holidays are known for the years around it."""
 
-    def __init__(self, roots: Sequence[Path], packs: frozenset[str]) -> None:
+    def __init__(self, roots: Sequence[Path], packs: frozenset[str], now: Callable[[], datetime]) -> None:
         self._roots = tuple(roots)
         self._packs = packs
+        self._now = now
         self._books: dict[str, Book] = {}
         self._policies: dict[str, Policies] = {}
         self._lock = threading.Lock()
-        self.current = self._load()
+        self._shelf = self._load()
+
+    @property
+    def current(self) -> Shelf:
+        """What is current; its calendar moves on with the year."""
+        if self._shelf.year != self._now().year:
+            year = self._now().year
+            self._shelf = replace(self._shelf, year=year, calendar=calendar_of(self._shelf.policies.holidays, year))
+        return self._shelf
 
     def _load(self) -> Shelf:
         book = load_book(self._roots, self._packs)
@@ -54,12 +65,13 @@ class Library:
         version = hashlib.sha256(_canonical(dump(policies)).encode()).hexdigest()
         self._books[book.version] = book
         self._policies[version] = policies
-        return Shelf(book, policies, version, calendar_for(policies))
+        year = self._now().year
+        return Shelf(book, policies, version, calendar_of(policies.holidays, year), year)
 
     def reload(self, session: Session, now: datetime) -> Shelf:
         """Reads the files again; raises the loader's errors and then leaves what was current in place."""
         with self._lock:
-            self.current = self._load()
+            self._shelf = self._load()
         self.keep(session, now)
         return self.current
 
@@ -67,7 +79,7 @@ class Library:
         """Puts the current versions into the database, once."""
         shelf = self.current
         for kind, key, body in (
-            (VersionKind.BOOK, shelf.book.version, {"source": shelf.book.source}),
+            (VersionKind.BOOK, shelf.book.version, {"source": dump_book(shelf.book)}),
             (VersionKind.POLICIES, shelf.policies_version, dump(shelf.policies)),
         ):
             known = session.scalar(select(Version.id).where(Version.kind == kind, Version.hash == key))
@@ -80,7 +92,7 @@ class Library:
         if not version:
             return self.current.book
         if (book := self._books.get(version)) is None:
-            book = book_from_source(self._body(session, VersionKind.BOOK, version)["source"])
+            book = book_from_json(self._body(session, VersionKind.BOOK, version)["source"])
             self._books[version] = book
         return book
 
@@ -98,7 +110,7 @@ class Library:
         body = session.scalar(select(Version.body).where(Version.kind == kind, Version.hash == version))
         if body is None:
             raise LookupError(f"{kind} version {version[:12]} is not in the database")
-        return body
+        return dict(body)
 
 
 def _canonical(body: Any) -> str:

@@ -1,7 +1,7 @@
 """The outbox: what is to be sent, in one row a delivery, inserted in the transaction of its cause (DESIGN §4).
 
-put → claim → the channel sends, outside → settle; reports may come late, twice and out of order. What a result makes of a
-row is decided by bot/core/delivery.py; this room only writes it down. bot/services/dispatch.py drives it.
+put → claim → the channel sends, outside → settle; reports may come late, twice and out of order. What a result makes of
+a row is decided by bot/core/delivery.py; this room only writes it down. bot/services/dispatch.py drives it.
 """
 
 from __future__ import annotations

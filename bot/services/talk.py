@@ -22,6 +22,7 @@ from bot.services.scene import Scene
 
 log = structlog.get_logger()
 START = "pattern_session_start"
+CALM = Emotion()
 MAX_ACTS = 20  # actions in one turn; a script that wants more is broken
 WAITING_CHANNELS = frozenset({ChannelName.WEBCHAT, ChannelName.TELEGRAM})  # where silence gets a reminder
 
@@ -130,7 +131,7 @@ def _play(
     now: datetime,
     *,
     reply_to: int | None = None,
-    emotion: Emotion = Emotion(),
+    emotion: Emotion = CALM,
     greet: bool = True,
     extra: Mapping[str, Any] | None = None,
 ) -> tuple[Say, ...]:

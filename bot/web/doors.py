@@ -1,0 +1,18 @@
+"""Every door of the house, mounted in one place."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+
+from bot.console import routes as console
+from bot.services.centre import Centre
+from bot.web import api, chat, health, look, pages, phone, rest
+
+
+def mount(app: FastAPI, centre: Centre) -> None:
+    """Puts the application's routes in place; the sandbox phone only where the sandbox carrier is in use."""
+    look.install(app, centre)
+    for door in (health, pages, chat, rest, api, console):
+        app.include_router(door.router)
+    if phone.in_use(centre):
+        app.include_router(phone.router)
