@@ -279,3 +279,14 @@ def transcript(session: Session, conversation_id: int, after_seq: int = 0, *, pr
         )
         for m in session.scalars(query)
     ]
+
+
+def lines_at(session: Session, channel: ChannelName, address: str, after_seq: int = 0) -> list[Line]:
+    """The lines of an address's open conversation."""
+    blind = vault_of(session).blind(channel, address)
+    conversation_id = session.scalar(
+        select(Conversation.id)
+        .join(Address, Address.id == Conversation.address_id)
+        .where(Address.channel == channel, Address.blind == blind, OPEN)
+    )
+    return transcript(session, conversation_id, after_seq) if conversation_id is not None else []

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from limits import RateLimitItem, RateLimitItemPerMinute, RateLimitItemPerSecond
-from limits.storage import Storage, storage_from_string
-from limits.strategies import MovingWindowRateLimiter
+from limits.storage import MemoryStorage, RedisStorage, Storage
+from limits.strategies import FixedWindowRateLimiter, MovingWindowRateLimiter
 
 from bot.core.policy import Policies
 from bot.core.words import ChannelName
@@ -25,8 +25,7 @@ class Pace:
 
     def __init__(self, redis_url: str = "") -> None:
         self._shared = bool(redis_url)
-        self._storage: Storage = storage_from_string(redis_url or "memory://")
-        self._limiter = MovingWindowRateLimiter(self._storage)
+        self._limiter = MovingWindowRateLimiter(_storage(redis_url))
         self._rates: dict[ChannelName, float] = {}
         self.workers = 1
 
@@ -48,8 +47,36 @@ class Pace:
 
     def _item(self, channel: ChannelName) -> RateLimitItem:
         rate = self._rates.get(channel, UNBOUNDED) / (1 if self._shared else self.workers)
-        return RateLimitItemPerSecond(int(rate)) if rate >= 1 else RateLimitItemPerMinute(max(1, int(rate * 60)))
+        return _item(rate)
 
     async def _ask(self, question: Callable[..., T], *args: object) -> T:
         """Redis is asked off the event loop; memory answers at once."""
         return await asyncio.to_thread(question, *args) if self._shared else question(*args)
+
+
+class PerAddress:
+    """A rate each address keeps for itself, such as one REST sender's (policy `rates.<channel>.per_address`)."""
+
+    def __init__(self, channel: ChannelName, redis_url: str = "") -> None:
+        self._channel = channel
+        self._shared = bool(redis_url)
+        self._limiter = FixedWindowRateLimiter(_storage(redis_url))
+
+    async def allows(self, address: str, policies: Policies) -> bool:
+        """Whether one more may pass now; it is counted."""
+        rate = policies.rates.get(self._channel)
+        if rate is None or rate.per_address is None:
+            return True
+        item = _item(rate.per_address)
+        if self._shared:
+            return await asyncio.to_thread(self._limiter.hit, item, self._channel.value, address)
+        return self._limiter.hit(item, self._channel.value, address)
+
+
+def _item(rate: float) -> RateLimitItem:
+    """So many a second, or a minute where it is less than one a second."""
+    return RateLimitItemPerSecond(int(rate)) if rate >= 1 else RateLimitItemPerMinute(max(1, int(rate * 60)))
+
+
+def _storage(redis_url: str) -> Storage:
+    return RedisStorage(redis_url) if redis_url else MemoryStorage()

@@ -5,13 +5,16 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from bot.console import routes as console
+from bot.core.words import ChannelName
 from bot.services.centre import Centre
+from bot.services.pace import PerAddress
 from bot.web import api, chat, health, look, pages, phone, rest
 
 
 def mount(app: FastAPI, centre: Centre) -> None:
     """Puts the application's routes in place; the sandbox phone only where the sandbox carrier is in use."""
-    look.install(app, centre)
+    look.Look(centre).install(app)
+    app.state.rest_limiter = PerAddress(ChannelName.REST, centre.settings.redis_url)
     for door in (health, pages, chat, rest, api, console):
         app.include_router(door.router)
     if phone.in_use(centre):
