@@ -58,6 +58,7 @@ PATTERNS = (
     "pattern_cannot_handle",
     "pattern_clarification",
     "pattern_continue_interrupted",
+    "pattern_correction",
     "pattern_cancel_flow",
     "pattern_skip_question",
     "pattern_human_handoff",

@@ -28,6 +28,7 @@ ACTIONS: Mapping[str, Action] = {
         ("case_number",),
         ("case_found", "case_number", "case_state_text", "case_owner", "case_due", "case_overdue"),
     ),
+    "action_add_note": Action(("case_number", "text")),
     "action_rate": Action(("score", "comment")),
     "action_close": Action(ends=True),
     # the contact
@@ -45,6 +46,7 @@ ACTIONS: Mapping[str, Action] = {
     "action_notify_when_over": Action(("unit", "phone")),
     "action_acknowledge": Action(),
     # facts
+    "action_answer": Action(("topic", "about"), ("answer_text",)),
     "action_service_hours": Action((), ("hours_text", "hours_open")),
 }
 

@@ -72,6 +72,11 @@ class Slot:
     initial: Any = None
     labels: Texts = field(default_factory=dict)  # what staff see, and what a customer names to correct it
 
+    @property
+    def personal(self) -> bool:
+        """A fact about the person, not about the matter: it outlives the flow that asked for it."""
+        return any(isinstance(m, FromContext) for m in self.mappings)
+
 
 @dataclass(frozen=True, slots=True)
 class Branch:

@@ -17,12 +17,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from bot.core.book import COMMANDS, Book, Flow, FromIntent, Interrupts
+from bot.core.book import COMMANDS, Book, Flow, FromEntity, FromIntent, Interrupts
 from bot.core.filling import (
+    CUE,
     NUMERIC,
     accepts_words,
     answer,
     chosen,
+    coerce,
     correction,
     plain,
     volunteered,
@@ -203,7 +205,7 @@ def _command(run: Run, heard: _Heard) -> bool:
 
 def _correct(run: Run, heard: _Heard) -> bool:
     if not run.stack:
-        return False
+        return _correct_later(run, heard)
     found = correction(run.book, run.filled, run.slot, heard.text, heard.parse, run.slots)
     if found is None:
         return False
@@ -213,6 +215,24 @@ def _correct(run: Run, heard: _Heard) -> bool:
     run.slots[found.slot.name] = found.value
     run.go_back(found.slot.name)
     run.say("utter_corrected")
+    return True
+
+
+def _correct_later(run: Run, heard: _Heard) -> bool:
+    """A fact about the person put right when the matter is already in a case."""
+    if run.slots.get("case_number") is None or CUE.search(heard.text) is None:
+        return False
+    changed = {
+        slot.name: value
+        for slot in run.book.slots.values()
+        if slot.personal
+        for entity in heard.parse.entities
+        if FromEntity(entity.kind) in slot.mappings and (value := coerce(slot, entity.value)) is not None
+    }
+    if not changed:
+        return False
+    run.start("pattern_correction")
+    run.fill(changed)
     return True
 
 
@@ -327,5 +347,7 @@ def _open(run: Run, heard: _Heard, flow: Flow) -> bool:
     if _is_open(run, flow.id):
         return run.return_to(flow.id)
     run.start(flow.id)
+    if run.topic == flow.id:
+        run.request = run.before.said
     run.fill(volunteered(run.book, flow, heard.parse, run.slots, None))
     return True

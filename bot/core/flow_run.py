@@ -17,7 +17,6 @@ from bot.core.book import (
     Call,
     Collect,
     Flow,
-    FromContext,
     Link,
     Node,
     Noop,
@@ -55,6 +54,7 @@ ENGINE_CONTEXT = frozenset(
         "question",
         "optional",
         "said",
+        "request",
         "topic",
     }
 )
@@ -76,6 +76,7 @@ class Run:
         self.turns = state.turns
         self.acts = state.acts
         self.topic = state.topic
+        self.request = state.request
         self.offered = state.offered
         self.last = list(state.last)
         self.says: list[Say] = []
@@ -107,6 +108,7 @@ class Run:
             "question": open_question.slot if open_question else None,
             "optional": open_question.optional if open_question else False,
             "said": self.before.said,
+            "request": self.request or self.before.said,
             "topic": self.book.flows[self.topic].names[self.language] if self.topic else None,
         }
 
@@ -371,6 +373,8 @@ class Run:
         self._forget(frame)
         if not self.stack:
             return False
+        root = self.stack[self._root_of(len(self.stack) - 1)]
+        self._turn_to(self.flow(root))
         if self.flow(frame).repairs:
             return bool(self.says and self.says[-1].buttons)
         self.start("pattern_continue_interrupted")
@@ -419,8 +423,7 @@ class Run:
         kept = self.flow(frame).persisted
         for name in frame.filled:
             slot = self.book.slots.get(name)
-            personal = slot is not None and any(isinstance(m, FromContext) for m in slot.mappings)
-            if name not in still and name not in kept and not personal:
+            if name not in still and name not in kept and not (slot and slot.personal):
                 self.slots.pop(name, None)
 
     def _args(self, node: Perform) -> dict[str, Any]:
@@ -481,6 +484,7 @@ class Run:
             acts=self.acts,
             topic=self.topic,
             said=self.before.said,
+            request=self.request,
             offered=self.offered,
             last=tuple(self.last),
         )

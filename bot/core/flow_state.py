@@ -36,7 +36,8 @@ class State:
 
     `misses`, `silences` and `anger` count what happened in a row; `turns` counts the customer's messages; `acts` the
     actions since the last one. `offered` are the choices last shown, `last` what was last said, `topic` the last flow
-    that was no repair, `said` the customer's last message as far as a case's subject needs it.
+    that was no repair, `request` the message that started it and `said` the last one, as far as a case's subject
+    needs them.
     """
 
     stack: tuple[Frame, ...] = ()
@@ -48,6 +49,7 @@ class State:
     turns: int = 0
     acts: int = 0
     topic: str | None = None
+    request: str = ""
     said: str = ""
     offered: tuple[Button, ...] = ()
     last: tuple[Say, ...] = ()
