@@ -277,8 +277,8 @@ class Chat:
 class Rate:
     """A channel's pace and price. A unit is a call, an SMS segment or a message.
 
-    `per_address` bounds one address (None: as the channel). `chat_share` of the pace is kept for conversations while a
-    broadcast runs. `price` per unit is in `Broadcast.currency`.
+    `per_address` bounds one address (None: as the channel). `chat_share` of the pace goes to conversations first while
+    a broadcast runs; what they leave is the broadcast's. `price` per unit is in `Broadcast.currency`.
     """
 
     per_second: float
