@@ -36,7 +36,8 @@ class Problem:
 
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}: " if self.file else ""
-        return f"{where}{self.key}: {self.zh} · {self.en}"
+        what = f"{self.key}: " if self.key else ""
+        return f"{where}{what}{self.zh} · {self.en}"
 
 
 class Report:
