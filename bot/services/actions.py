@@ -8,9 +8,11 @@ from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from bot.core import sla
+from bot.core.policy import ALWAYS, Windows
+from bot.core.sla import BusinessTime, business_after, business_time
+from bot.core.windows import is_open
 from bot.core.words import CaseKind, CaseState, ConversationState, Language, Urgency
-from bot.services import callbacks, cases, contacts, followups, handoff, incidents
+from bot.services import bookings, callbacks, cases, contacts, followups, handoff, incidents
 from bot.services.scene import Perform, Scene
 from store.tables import Case, Staff
 
@@ -142,31 +144,41 @@ def stop_contact(scene: Scene, args: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def service_hours(scene: Scene, _args: Mapping[str, Any]) -> Mapping[str, Any]:
     """When people answer, from the policies, for this contact's segments (REQ-B09)."""
+    time = _business_time(scene)
+    opens = is_open(scene.now, (time.hours,), time.calendar, time.zone)
+    return {"hours_text": _hours(time.hours, scene.held.language), "hours_open": opens}
+
+
+DAYS = ("一二三四五六日", ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"))
+
+
+def _hours(hours: Windows, language: Language) -> str:
+    """Opening hours as people write them: "周一至周五 08:30–17:30" or "Mon–Fri 08:30–17:30"."""
+    chinese = language is Language.ZH
+    spans = ("、" if chinese else ", ").join(f"{w.start:%H:%M}–{w.end:%H:%M}" for w in hours.all_year)
+    if hours == ALWAYS:
+        return "全天24小时" if chinese else "24 hours, every day"
+    first, last = min(hours.weekdays), max(hours.weekdays)
+    whole = hours.weekdays == frozenset(range(first, last + 1))
+    names = [f"周{DAYS[0][d - 1]}" if chinese else DAYS[1][d - 1] for d in sorted(hours.weekdays)]
+    joined = f"{names[0]}{'至' if chinese else '–'}{names[-1]}" if whole and len(names) > 1 else "、".join(names)
+    return f"{joined} {spans}"
+
+
+def _business_time(scene: Scene) -> BusinessTime:
     shelf = scene.centre.library.current
-    zone = scene.centre.settings.timezone
-    return {
-        "hours_text": sla.hours_text(shelf.policies.sla, frozenset(scene.held.segments), scene.held.language),
-        "hours_open": sla.is_business_time(
-            scene.now, shelf.policies.sla, frozenset(scene.held.segments), shelf.calendar, zone
-        ),
-    }
+    return business_time(shelf.policies, shelf.calendar, frozenset(scene.held.segments))
 
 
 def _facts(scene: Scene) -> dict[str, Any]:
     return {name: value for name, value in scene.slots.items() if value is not None}
 
 
-def _due_in(scene: Scene, urgency: Urgency) -> timedelta:
-    shelf = scene.centre.library.current
-    due = sla.due_at(
-        scene.now,
-        shelf.policies.sla.cases[urgency].resolution,
-        shelf.policies.sla,
-        frozenset(scene.held.segments),
-        shelf.calendar,
-        scene.centre.settings.timezone,
-    )
-    return due - scene.now
+def _due_in(scene: Scene, urgency: Urgency) -> timedelta | None:
+    """Until the case standards want it resolved; None where no business hour is open within a year."""
+    target = scene.centre.library.current.policies.sla.cases[urgency].resolution
+    due = business_after(scene.now, target, _business_time(scene))
+    return due - scene.now if due else None
 
 
 ACTIONS: Mapping[str, Perform] = {
@@ -179,7 +191,7 @@ ACTIONS: Mapping[str, Perform] = {
     "action_set_contact": set_contact,
     "action_stop_contact": stop_contact,
     "action_service_hours": service_hours,
-    **callbacks.ACTIONS,
+    **bookings.ACTIONS,
     **followups.ACTIONS,
     **incidents.ACTIONS,
 }
