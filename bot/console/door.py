@@ -13,17 +13,20 @@ from the form field `csrf` (write `{{ csrf_field() }}`, see console/base.html) o
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
+from urllib.parse import urlencode
 
 from fastapi import HTTPException, Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from bot.console import notices
+from bot.console import names, notices
 from bot.services import staff as staff_service
 from bot.services.centre import Centre
 from bot.services.i18n import N_
 from bot.services.permissions import Function, Grant
-from bot.services.staff import SignedIn
+from bot.services.staff import SESSION_LIFE, SignedIn
+from bot.services.wrap_up import WRAP_UPS
 
 COOKIE = "hotline_session"
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -55,9 +58,11 @@ def render(request: Request, template: str, status: int = 200, **context: Any) -
         request,
         template,
         status,
+        **_vocabulary(request),
         sections=SECTIONS,
         notice=notices.DONE.get(said),
         warning=notices.REFUSED.get(refused),
+        who=request.query_params.get("who", "")[:60],
         **context,
     )
     return page
@@ -65,13 +70,58 @@ def render(request: Request, template: str, status: int = 200, **context: Any) -
 
 def fragment(request: Request, template: str, **context: Any) -> str:
     """A piece of a console page, for what is kept live."""
-    piece: str = request.app.state.look.fragment(request, template, **context)
+    piece: str = request.app.state.look.fragment(request, template, **_vocabulary(request), **context)
     return piece
+
+
+def _vocabulary(request: Request) -> dict[str, Any]:
+    """What console templates call things: `names`, `wrap_ups`, `intent_name(intent)`, `facts_of(slots, full=…)`."""
+    book = centre_of(request).library.current.book
+    language = request.app.state.look.language(request)
+    return {
+        "names": names,
+        "wrap_ups": WRAP_UPS,
+        "intent_name": partial(names.intent_name, book, language),
+        "facts_of": partial(names.facts_of, book, language),
+    }
 
 
 def see_other(path: str, said: str | None = None) -> RedirectResponse:
     """After a change: on to `path`, where the notice of that code (bot/console/notices.py) is shown."""
     return RedirectResponse(f"{path}{'&' if '?' in path else '?'}said={said}" if said else path, 303)
+
+
+def wants_json(request: Request) -> bool:
+    """Whether the page's own script asks rather than a plain form."""
+    return "application/json" in request.headers.get("accept", "")
+
+
+def refuse(request: Request, path: str, code: str, *, status: int = 409, who: str = "") -> Response:
+    """Says kindly why not: on `path` for a plain form, as {"error": …} for the page's script. `who` is a colleague."""
+    if not wants_json(request):
+        return see_other(f"{path}?{urlencode({'who': who})}" if who else path, code)
+    message = request.app.state.look.text(request, notices.REFUSED.get(code, notices.FAILED))
+    return JSONResponse({"error": message, "code": code}, status)
+
+
+def is_secure(request: Request) -> bool:
+    """Whether browsers reach us by https, so that cookies may insist on it."""
+    return centre_of(request).settings.address.startswith("https://")
+
+
+def let_in(request: Request, cookie: str, to: str) -> RedirectResponse:
+    """On to `to` with a session's cookie."""
+    response = RedirectResponse(to, 303)
+    response.set_cookie(
+        COOKIE,
+        cookie,
+        max_age=int(SESSION_LIFE.total_seconds()),
+        httponly=True,
+        samesite="lax",
+        secure=is_secure(request),
+        path="/",
+    )
+    return response
 
 
 async def visitor(request: Request) -> SignedIn | None:

@@ -16,8 +16,9 @@ DONE: Mapping[str, str] = {
     "feedback_given": N_("反馈已记录。"),
     "case_closed_now": N_("工单已关闭。"),
     "case_opened": N_("工单已建立。"),
-    "conversation_closed": N_("会话已结束，辛苦了。"),
+    "wrapped_up": N_("会话已结束，辛苦了。"),
     "handed_back": N_("会话已交还机器人。"),
+    "transferred": N_("会话已转交。"),
     "released": N_("会话已放回队列。"),
     "staff_created": N_("已添加员工。"),
     "password_set": N_("密码已更新，该员工需要重新登录。"),
@@ -43,5 +44,8 @@ REFUSED: Mapping[str, str] = {
     "text_empty": N_("请先写点内容。"),
     "text_long": N_("内容太长了，请分几次发送。"),
     "wrap_up_missing": N_("结束之前，请选择一个小结。"),
+    "conversation_closed": N_("这个会话已经结束。"),
     "not_found": N_("没有找到。"),
 }
+
+FAILED = N_("没能完成，请再试一次。")

@@ -12,9 +12,9 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Form, Request
 from starlette.responses import RedirectResponse, Response
 
-from bot.console.door import COOKIE, centre_of, render, require, see_other, visitor
+from bot.console.door import COOKIE, centre_of, is_secure, let_in, render, require, see_other, visitor
 from bot.services import staff as staff_service
-from bot.services.staff import SESSION_LIFE, SignedIn, StaffRefusedError
+from bot.services.staff import SignedIn, StaffRefusedError
 
 DOOR = "hotline_door"
 HOME = "/console"
@@ -52,7 +52,7 @@ async def sign_in(
     except StaffRefusedError as error:
         status = 429 if error.code == "sign_in_too_many" else 401
         return _form(request, next, username[:60], refused=error.code, status=status)
-    return _come_in(request, cookie, _local(next))
+    return let_in(request, cookie, _local(next))
 
 
 @router.get("/sign-in/link/{token}")
@@ -77,7 +77,7 @@ async def sign_in_by_link(request: Request, token: str, csrf: Annotated[str, For
         )
     except StaffRefusedError as error:
         return _form(request, HOME, refused=error.code, status=410)
-    return _come_in(request, cookie, HOME)
+    return let_in(request, cookie, HOME)
 
 
 @router.post("/sign-out")
@@ -95,31 +95,13 @@ def _form(request: Request, next_page: str, username: str = "", *, status: int =
     response = render(
         request, "console/sign_in.html", status, next=_local(next_page), username=username, door=door, **context
     )
-    response.set_cookie(DOOR, door, httponly=True, samesite="lax", secure=_secure(request), path="/sign-in")
+    response.set_cookie(DOOR, door, httponly=True, samesite="lax", secure=is_secure(request), path="/sign-in")
     return response
 
 
 def _same_browser(request: Request, csrf: str) -> bool:
     door = request.cookies.get(DOOR, "")
     return bool(door) and staff_service.same_token(csrf, door)
-
-
-def _come_in(request: Request, cookie: str, to: str) -> Response:
-    response = RedirectResponse(to, 303)
-    response.set_cookie(
-        COOKIE,
-        cookie,
-        max_age=int(SESSION_LIFE.total_seconds()),
-        httponly=True,
-        samesite="lax",
-        secure=_secure(request),
-        path="/",
-    )
-    return response
-
-
-def _secure(request: Request) -> bool:
-    return centre_of(request).settings.address.startswith("https://")
 
 
 def _local(path: str) -> str:

@@ -139,6 +139,17 @@ def release(session: Session, conversation_id: int, staff_id: int, now: datetime
     audit.record(session, "conversation.release", "conversation", conversation_id, now=now, staff_id=staff_id)
 
 
+def hand_back(session: Session, conversation_id: int, staff_id: int, now: datetime) -> None:
+    """Gives a conversation one holds back to the bot, which answers the customer's next line."""
+    held = _own(session, conversation_id, staff_id)
+    held.state, held.staff_id = ConversationState.BOT, None
+    held.change(queue=None, queued_at=None, unanswered_since=None)
+    end(session, conversation_id)
+    save(session, held)
+    audit.record(session, "conversation.hand_back", "conversation", conversation_id, now=now, staff_id=staff_id)
+    touch(session, "floor")
+
+
 def end(session: Session, conversation_id: int) -> None:
     """No more rungs for this conversation."""
     session.execute(

@@ -95,7 +95,7 @@ def create_staff(
         raise StaffRefusedError("roles_missing")
     if by_username(session, username) is not None:
         raise StaffRefusedError("username_taken")
-    person = Staff(
+    added = Staff(
         username=username,
         name=name,
         password_hash=password_hash,
@@ -104,14 +104,19 @@ def create_staff(
         created_at=now,
         roles=[StaffRole(role=role) for role in sorted(set(roles))],
     )
-    session.add(person)
+    session.add(added)
     session.flush()
-    audit.record(session, "staff.create", "staff", person.id, now=now, staff_id=by_staff_id, roles=sorted(set(roles)))
-    return person
+    audit.record(session, "staff.create", "staff", added.id, now=now, staff_id=by_staff_id, roles=sorted(set(roles)))
+    return added
 
 
 def by_username(session: Session, username: str) -> Staff | None:
     return session.scalar(select(Staff).where(Staff.username == username.strip().lower()))
+
+
+def person(session: Session, staff_id: int) -> Staff:
+    """One of the staff; raises LookupError."""
+    return session.get_one(Staff, staff_id)
 
 
 def set_password(

@@ -1,8 +1,8 @@
 """How a page is made: templates in the reader's language, with the headers that keep other people's script out.
 
 bot/app.py builds one Look and installs it; the web and the console render through `request.app.state.look`. Templates
-see `_`, `ngettext`, `label(enum)`, `when(instant)`, `clock(instant)`, `day(date)`, `language`, `static(name)`,
-`switch_url`, `request`, `staff` (or None), `rehearsal` and `now` (domain time).
+see `_`, `ngettext`, `term(marked string)`, `label(enum)`, `when(instant)`, `clock(instant)`, `day(date)`, `static(name)`,
+`language`, `switch_url`, `request`, `staff` (or None), `rehearsal` and `now` (domain time).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.staticfiles import StaticFiles
 
 from bot.core.words import Language
 from bot.services import i18n
@@ -57,6 +58,7 @@ class Look:
             "language": language,
             "language_tag": TAGS[language],
             "label": partial(i18n.label, language),
+            "term": partial(i18n.text, language),
             "when": lambda at: i18n.when(language, at, zone),
             "clock": lambda at: i18n.clock_time(at, zone),
             "day": partial(i18n.day, language),
@@ -112,6 +114,7 @@ class Look:
     def install(self, app: FastAPI) -> None:
         """Makes this the app's look: pages render by it, and people meet errors as pages in their language."""
         app.state.look = self
+        app.mount("/static", StaticFiles(directory=STATIC), "static")
         app.add_exception_handler(HTTPException, self._refused)
         app.add_exception_handler(RequestValidationError, self._malformed)
 

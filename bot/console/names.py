@@ -1,0 +1,112 @@
+"""What the console calls what scripts name by a code: reasons, facts, audited actions. Unknown codes show bare."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bot.core.book import Book
+from bot.core.words import Language, Purpose, mask
+from bot.services import i18n
+from bot.services.i18n import N_
+
+REASONS: Mapping[str, str] = {
+    "asked": N_("客户要求人工"),
+    "stuck": N_("机器人无法继续"),
+    "complaint": N_("投诉"),
+    "repair": N_("报修"),
+    "inquiry": N_("咨询"),
+    "red_flag": N_("回访发现异常"),
+    "broadcast_reply": N_("回复了通知"),
+    "media": N_("媒体来访"),
+    "privacy": N_("隐私"),
+    "found_item": N_("失物招领"),
+}
+"""Why a person is wanted, where it is a code; most often it is the topic in words, and shows as it is."""
+
+SCOPES: Mapping[str, str] = {
+    "all": N_("任何联系"),
+    "recording": N_("录音"),
+    **i18n.LABELS[Purpose],
+}
+"""What a customer no longer wants."""
+
+EVENTS: Mapping[str, str] = {
+    "visit": N_("到访"),
+    "purchase": N_("消费"),
+    "surgery": N_("手术"),
+    "booking": N_("预约"),
+}
+
+SUBJECTS: Mapping[str, str] = {
+    "staff": N_("员工"),
+    "case": N_("工单"),
+    "conversation": N_("会话"),
+    "contact": N_("客户"),
+    "callback": N_("回电"),
+    "broadcast": N_("公告"),
+    "incident": N_("事件"),
+    "import": N_("导入"),
+    "delivery": N_("发送"),
+}
+
+ACTIONS: Mapping[str, str] = {
+    "staff.create": N_("添加员工"),
+    "staff.set_password": N_("更改密码"),
+    "staff.set_roles": N_("更改角色"),
+    "staff.set_active": N_("启用或停用员工"),
+    "staff.make_link": N_("生成登录链接"),
+    "staff.sign_in": N_("登录"),
+    "staff.sign_out": N_("退出"),
+    "staff.presence": N_("切换在线状态"),
+    "case.assign": N_("指派工单"),
+    "case.note": N_("工单备注"),
+    "case.feedback": N_("记录反馈"),
+    "case.close": N_("关闭工单"),
+    "case.reopen": N_("重新打开工单"),
+    "conversation.claim": N_("接手会话"),
+    "conversation.take_over": N_("接管会话"),
+    "conversation.transfer": N_("转交会话"),
+    "conversation.release": N_("放回队列"),
+    "conversation.hand_back": N_("交还机器人"),
+    "conversation.close": N_("结束会话"),
+    "contact.seen": N_("查看完整联系方式"),
+    "contact.merge": N_("合并客户"),
+}
+
+NOTES: Mapping[str, str] = {
+    "opened": N_("建立"),
+    "assigned": N_("指派"),
+    "note": N_("备注"),
+    "feedback": N_("向客户反馈"),
+    "closed": N_("关闭"),
+    "reopened": N_("重新打开"),
+}
+"""What happened on a case."""
+
+SENSITIVE = frozenset({"phone", "unit", "address", "property_unit"})
+
+
+def intent_name(book: Book, language: Language, intent: str) -> str:
+    """What an intent is called: the topic it starts, else its bare name."""
+    for trigger in book.triggers.get(intent, ()):
+        if trigger.flow in book.flows:
+            return book.flows[trigger.flow].names.get(language) or intent
+    return intent
+
+
+def facts_of(book: Book, language: Language, slots: Mapping[str, Any], *, full: bool) -> list[tuple[str, str | bool]]:
+    """What the customer told, by the names staff know: slots without a label only steer a flow and are left out.
+
+    Numbers and places are masked unless the viewer may see them in `full` (REQ-G14).
+    """
+    told = []
+    for name, value in slots.items():
+        slot = book.slots.get(name)
+        if slot is None or not slot.labels or value in (None, ""):
+            continue
+        shown = value if isinstance(value, bool) else str(value)
+        if not full and name in SENSITIVE and isinstance(shown, str):
+            shown = mask(shown)
+        told.append((slot.labels.get(language, name), shown))
+    return told

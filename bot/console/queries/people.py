@@ -1,0 +1,123 @@
+"""A contact as the viewer may see them: card, search, whose they are (REQ-A22, G14)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import exists, or_, select
+from sqlalchemy.orm import Session
+
+from bot.core.words import (
+    ChannelName,
+    Language,
+)
+from bot.services import contacts
+from bot.services.cases import OPEN_STATES
+from bot.services.permissions import Function, Grant
+from bot.services.staff import SignedIn
+from store.db import vault_of
+from store.tables import (
+    Address,
+    Case,
+    Contact,
+    Conversation,
+)
+
+FOUND_LIMIT = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A contact as the viewer may see them. `full` tells whether numbers and unit are shown or masked (REQ-G14)."""
+
+    id: int
+    name: str
+    title: str
+    language: Language
+    timezone: str
+    segments: tuple[str, ...]
+    vulnerable: bool
+    unit: str | None
+    addresses: tuple[tuple[ChannelName, str], ...]
+    stopped: tuple[str, ...]
+    full: bool
+
+
+def same_person(session: Session, contact_id: int) -> list[int]:
+    """The surviving contact first, then every one merged into it."""
+    people = [contacts.survivor(session, contact_id)]
+    found = people
+    while found:
+        found = [
+            merged
+            for merged in session.scalars(select(Contact.id).where(Contact.merged_into_id.in_(found)))
+            if merged not in people
+        ]
+        people += found
+    return people
+
+
+def own_contact(session: Session, contact_id: int, staff_id: int) -> bool:
+    """Whether this contact is of one's own cases (REQ-A22): a conversation held, or an unfinished case."""
+    people = same_person(session, contact_id)
+    holds = exists().where(Conversation.contact_id.in_(people), Conversation.staff_id == staff_id)
+    works = exists().where(Case.contact_id.in_(people), Case.staff_id == staff_id, Case.state.in_(OPEN_STATES))
+    return bool(session.scalar(select(or_(holds, works))))
+
+
+def card(session: Session, contact_id: int, viewer: SignedIn, *, own: bool = False) -> Card:
+    """`own` says that the viewer holds this contact's matter already; otherwise it is looked up."""
+    contact = session.get_one(Contact, contact_id)
+    how_far = viewer.grants(Function.SEE_CONTACT)
+    full = bool(how_far & {Grant.YES, Grant.TEAM}) or (
+        Grant.OWN_CASES in how_far and (own or own_contact(session, contact_id, viewer.staff_id))
+    )
+    vault = vault_of(session)
+    addresses = session.scalars(
+        select(Address).where(Address.contact_id == contact_id).order_by(Address.rank, Address.id)
+    )
+    shown: dict[tuple[ChannelName, str], None] = {}
+    for address in addresses:
+        if address.channel in contacts.PHONE_CHANNELS:
+            shown[(ChannelName.VOICE, vault.open(address.sealed) if full else address.hint)] = None
+        else:
+            shown[(address.channel, "")] = None
+    unit = contacts.unit_of(session, contact)
+    return Card(
+        contact.id,
+        contact.name,
+        contact.title,
+        contact.language,
+        contact.timezone,
+        tuple(contact.segments),
+        contact.vulnerable,
+        unit if full or unit is None else "****",
+        tuple(shown),
+        tuple(scope for scope, (granted, _) in contacts.consents(session, contact_id).items() if not granted),
+        full,
+    )
+
+
+def find_contacts(session: Session, text: str) -> list[int]:
+    """Contacts by whole telephone number, case number or part of a name."""
+    text = text.strip()
+    if not text:
+        return []
+    contact_id = session.scalar(select(Case.contact_id).where(Case.number == text.upper()))
+    if contact_id is not None:
+        return [contacts.survivor(session, contact_id)]
+    try:
+        address = contacts.find_address(session, ChannelName.VOICE, contacts.phone_number(text))
+    except contacts.BadPhoneError:
+        address = None
+    if address is not None and address.contact_id is not None:
+        return [contacts.survivor(session, address.contact_id)]
+    pattern = "%" + text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+    return list(
+        session.scalars(
+            select(Contact.id)
+            .where(Contact.merged_into_id.is_(None), Contact.name.like(pattern, escape="\\"))
+            .order_by(Contact.name)
+            .limit(FOUND_LIMIT)
+        )
+    )
