@@ -94,7 +94,13 @@ def _cached(data_dir: Path, cache_dir: Path, extra: Sequence[Path]) -> Model | N
 
 def _trained(data_dir: Path, cache_dir: Path, extra: Sequence[Path]) -> Model:
     """Trains in a process of its own: what training needs (scikit-learn, 100 MB) never enters the serving one."""
-    arguments = ["--data", str(data_dir), "--cache", str(cache_dir), *(a for path in extra for a in ("--extra", str(path)))]
+    arguments = [
+        "--data",
+        str(data_dir),
+        "--cache",
+        str(cache_dir),
+        *(a for path in extra for a in ("--extra", str(path))),
+    ]
     run = subprocess.run(  # noqa: S603 - our own module and our own paths
         [sys.executable, "-m", "nlu", "train", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
     )

@@ -20,6 +20,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import phonenumbers
@@ -77,7 +78,8 @@ _QUANTITY = re.compile(
     re.IGNORECASE,
 )
 _NUMBER = re.compile(
-    rf"(?<![A-Za-z\d.])\d[\d,]*(?:\.\d+)?万?(?![A-Za-z\d])|(?<![{ZH}])[{ZH}]{{2,}}(?![{ZH}])|^\s*(?:[{ZH}]|{EN})\s*$", re.IGNORECASE
+    rf"(?<![A-Za-z\d.])\d[\d,]*(?:\.\d+)?万?(?![A-Za-z\d])|(?<![{ZH}])[{ZH}]{{2,}}(?![{ZH}])|^\s*(?:[{ZH}]|{EN})\s*$",
+    re.IGNORECASE,
 )
 _B = rf"(?:[A-Za-z]|\d{{1,3}}|[{ZH}]{{1,3}})"
 _UNIT = re.compile(
@@ -142,7 +144,9 @@ def extract(text: str, now: datetime | None = None, zone: ZoneInfo | None = None
         taken += _bare_rating(flat, taken)
     taken += _free(_verdicts(flat), taken)
     taken += _answers(flat)
-    return tuple(sorted((_as_written(entity, shown) for entity in taken), key=lambda entity: (entity.start, entity.kind)))
+    return tuple(
+        sorted((_as_written(entity, shown) for entity in taken), key=lambda entity: (entity.start, entity.kind))
+    )
 
 
 def _present(now: datetime | None, zone: ZoneInfo | None) -> datetime:
@@ -189,7 +193,9 @@ def _units(text: str) -> Found:
     if not _UNIT_CUE.search(text):
         return
     for m in _UNIT.finditer(text):
-        parts = [m[name] for name in ("b", "u", "r", "u2", "r2", "b5", "u5", "b3", "u3", "r3", "b4", "u4", "r4") if m[name]]
+        parts = [
+            m[name] for name in ("b", "u", "r", "u2", "r2", "b5", "u5", "b3", "u3", "r3", "b4", "u4", "r4") if m[name]
+        ]
         values = [part.upper() if (number := value_of(part)) is None else plain(number) for part in parts]
         yield Entity("unit", "-".join(values), m[0], m.start(), m.end())
 
@@ -203,13 +209,15 @@ def _moneys(text: str) -> Found:
         if m["c"]:
             number /= 10
         elif m["tenths"]:
-            number += (value_of(m["tenths"]) or 0) / 10
+            number += (value_of(m["tenths"]) or Decimal(0)) / 10
         yield Entity("money", plain(number), m[0], m.start(), m.end())
 
 
 def _moments(text: str, now: datetime) -> Found:
     try:
-        found = moments(text.lower() if text.isascii() else "".join(ch.lower() if ch.isascii() else ch for ch in text), now)
+        found = moments(
+            text.lower() if text.isascii() else "".join(ch.lower() if ch.isascii() else ch for ch in text), now
+        )
     except OverflowError:  # a distance no calendar holds
         return
     for moment in found:

@@ -72,10 +72,8 @@ def _pairs(tokens: list[str]) -> set[str]:
 def _pieces(plain: str) -> set[str]:
     found: set[str] = set()
     for run in _RUN.findall(plain):
-        if _IS_HAN.match(run):
-            padded, sizes = run, (2, 3, 4)
-        else:
-            padded, sizes = f" {run} ", (2, 3, 4, 5)
-        for size in sizes:
+        han = _IS_HAN.match(run)
+        padded = run if han else f" {run} "
+        for size in (2, 3, 4) if han else (2, 3, 4, 5):
             found.update([padded[i : i + size] for i in range(len(padded) - size + 1)])
     return found

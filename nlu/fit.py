@@ -26,7 +26,7 @@ from sklearn.svm import LinearSVC
 from nlu.engine import OUT_OF_SCOPE
 from nlu.examples import Example
 from nlu.features import grams
-from nlu.model import Block, Detector, Floats, Model, reading
+from nlu.model import Block, Detector, Model, reading
 
 FEW = 20
 """Below so many examples an intent (median) a softmax regression is fitted."""
@@ -86,7 +86,9 @@ class _Table:
 
 
 def fit(
-    examples: Sequence[Example], answer_only: frozenset[str] = frozenset(), progress: Progress = lambda _what, _far: None
+    examples: Sequence[Example],
+    answer_only: frozenset[str] = frozenset(),
+    progress: Progress = lambda _what, _far: None,
 ) -> Fitted:
     """Trains on `examples`; at least two intents are needed (ValueError)."""
     intents = tuple(sorted({example.intent for example in examples}))
@@ -155,7 +157,9 @@ def _rehearse(tables: Sequence[_Table], labels: Ints, intents: int, n: int) -> R
     for intent in range(intents):  # every intent is spread evenly over the folds
         mine = np.flatnonzero(labels == intent)
         fold[random.permutation(mine)] = (np.arange(len(mine)) + intent) % REHEARSALS
-    absent_intents = random.permutation(intents) % HELD_OUT_INTENTS == n if intents >= HELD_OUT_INTENTS else np.zeros(intents, bool)
+    absent_intents = (
+        random.permutation(intents) % HELD_OUT_INTENTS == n if intents >= HELD_OUT_INTENTS else np.zeros(intents, bool)
+    )
     absent = absent_intents[labels]
     seen = (fold != n) & ~absent
     rows, known = _scaled(tables, seen)
@@ -202,6 +206,7 @@ def _blocks(tables: Sequence[_Table], weights: Doubles) -> tuple[Block, ...]:
 
 def _temperature(rehearsals: Sequence[Rehearsed], labels: Ints) -> float:
     """The divisor under which the unseen examples' true intents were most probable."""
+
     def surprise(log_temperature: float) -> float:
         total = 0.0
         for part in rehearsals:
@@ -222,7 +227,9 @@ def _detector(rehearsals: Sequence[Rehearsed], labels: Ints, oos: int | None) ->
             scores[:, oos] = -np.inf
         ordered = -np.sort(-scores, axis=1)[:, :2]
         best = scores.argmax(axis=1)
-        for row, known, absent, guess, example in zip(ordered, part.known, part.absent, best, part.examples, strict=True):
+        for row, known, absent, guess, example in zip(
+            ordered, part.known, part.absent, best, part.examples, strict=True
+        ):
             readings.append(reading(row.astype(np.float32), tuple(known)))
             inside.append(not absent and labels[example] != oos)
             right.append(inside[-1] and guess == labels[example])
@@ -237,7 +244,9 @@ def _detector(rehearsals: Sequence[Rehearsed], labels: Ints, oos: int | None) ->
     return Detector(weights, detector.bias, float(np.quantile(of_right, MAY_LOSE)) if of_right else 0.0)
 
 
-def _judged(rehearsals: Sequence[Rehearsed], intents: Sequence[str], temperature: float) -> tuple[tuple[int, str, float], ...]:
+def _judged(
+    rehearsals: Sequence[Rehearsed], intents: Sequence[str], temperature: float
+) -> tuple[tuple[int, str, float], ...]:
     found: dict[int, tuple[int, str, float]] = {}
     for part in rehearsals:
         chances = np.exp(log_softmax(part.scores / temperature, axis=1))

@@ -94,7 +94,9 @@ class Model:
         total = float(np.exp(logits - ordered[0]).sum())
         shares = np.exp(ordered - ordered[0]) / total
         ranking = tuple(
-            (self.intents[i], share) for i, share in zip(top[:best].tolist(), shares.tolist(), strict=False) if share > 0
+            (self.intents[i], share)
+            for i, share in zip(top[:best].tolist(), shares.tolist(), strict=False)
+            if share > 0
         )
         in_scope = self.detector.in_scope(reading(ordered * self.temperature, known))
         return Verdict(ranking, in_scope, fits=in_scope >= self.detector.threshold)
@@ -120,7 +122,9 @@ class Model:
         for i, intent in enumerate(self.intents):
             if intent in expecting:
                 mask[i] = EXPECTED
-            elif intent in self.answer_only or (enabled is not None and intent not in enabled and intent != "out_of_scope"):
+            elif intent in self.answer_only or (
+                enabled is not None and intent not in enabled and intent != "out_of_scope"
+            ):
                 mask[i] = -np.inf
         return mask
 
@@ -134,7 +138,11 @@ class Model:
             "shares": [block.share for block in self.blocks],
             "detector": [self.detector.bias, self.detector.threshold],
         }
-        arrays: dict[str, Any] = {"bias": self.bias, "detector": self.detector.weights, "meta": _packed(json.dumps(meta))}
+        arrays: dict[str, Any] = {
+            "bias": self.bias,
+            "detector": self.detector.weights,
+            "meta": _packed(json.dumps(meta)),
+        }
         for n, block in enumerate(self.blocks):
             arrays[f"grams{n}"] = _packed("\n".join(block.index))
             arrays[f"squares{n}"] = block.squares

@@ -31,8 +31,8 @@ _PARTS = {
     "morning": 9, "noon": 12, "midday": 12, "afternoon": 14, "evening": 18, "tonight": 19, "night": 20, "midnight": 0,
 }  # fmt: skip
 _ZH_WEEK = {ch: n for n, ch in enumerate("一二三四五六日")} | {"天": 6, "末": 5} | {str(n + 1): n for n in range(7)}
-_EN_WEEK = {word[:3]: n for n, word in enumerate("monday tuesday wednesday thursday friday saturday sunday".split())}
-_MONTHS = {word: n for n, word in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)}
+_EN_WEEK = {word[:3]: n for n, word in enumerate(["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"])}
+_MONTHS = {word: n for n, word in enumerate(["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"], 1)}
 _ZH_DAYS = {
     "大前天": -3, "前天": -2, "昨天": -1, "昨日": -1, "昨儿": -1, "昨": -1, "今天": 0, "今日": 0, "今儿": 0, "当天": 0, "今": 0,
     "明天": 1, "明日": 1, "明儿": 1, "明": 1, "大后天": 3, "后天": 2, "后日": 2,
@@ -93,7 +93,9 @@ _EN_PIECE = re.compile(
 )
 _ZH_GLUE = re.compile(r"[\s的,，]*(?:大概|大约|差不多)?")
 _EN_GLUE = re.compile(r"[\s,]*(?:\b(?:at|on|in|the|around|about|by|of|after|before)\b\s*)*")
-_PAST = re.compile(r"买的|购|拍的|下的?单|了的|手术|出院|开始|当时|那天|\b(?:bought|since|was|were|ago|ordered|purchased|did|had)\b")
+_PAST = re.compile(
+    r"买的|购|拍的|下的?单|了的|手术|出院|开始|当时|那天|\b(?:bought|since|was|were|ago|ordered|purchased|did|had)\b"
+)
 _CUE = re.compile(
     r"\d|[点号日天周月年会晚后前早稍迟]|礼拜|星期|回头|小时|钟头|分钟|中午|正午|午后|下午|上午|半夜|夜里|傍晚"
     r"|\b(?:in|at|on|to|past|after|before|later|soon|shortly|today|tonight|tomorrow|tmr|tmrw|yesterday|morning|afternoon|evening|night"
@@ -173,7 +175,14 @@ def _fits(a: _Reading, b: _Reading) -> bool:
 def _join(a: _Reading, b: _Reading) -> _Reading:
     clock = a if a.hour is not None else b
     return _Reading(
-        a.start, b.end, None, a.day or b.day, clock.hour, clock.minute, a.part if a.part is not None else b.part, clock.pm
+        a.start,
+        b.end,
+        None,
+        a.day or b.day,
+        clock.hour,
+        clock.minute,
+        a.part if a.part is not None else b.part,
+        clock.pm,
     )
 
 
@@ -360,7 +369,20 @@ def _away(now: datetime, amount: str, unit: str, half: bool, back: bool) -> date
         return datetime.combine(_months_on(now.date(), round(count)), now.timetz())
     if unit.startswith("年") or unit.startswith("year"):
         return datetime.combine(_months_on(now.date(), round(12 * count)), now.timetz()) if abs(count) < 100 else None
-    hours = {"分": 1 / 60, "mi": 1 / 60, "刻": 0.25, "小": 1, "钟": 1, "h": 1, "天": 24, "d": 24, "周": 168, "星": 168, "礼": 168, "w": 168}
+    hours = {
+        "分": 1 / 60,
+        "mi": 1 / 60,
+        "刻": 0.25,
+        "小": 1,
+        "钟": 1,
+        "h": 1,
+        "天": 24,
+        "d": 24,
+        "周": 168,
+        "星": 168,
+        "礼": 168,
+        "w": 168,
+    }
     return now + timedelta(hours=count * next(h for start, h in hours.items() if unit.startswith(start)))
 
 
@@ -413,7 +435,11 @@ def _weekday(today: date, weekday: int, weeks: int | None, past: bool) -> date:
     """That day of this week and so many on; without `weeks` the next one, or the last one for the past."""
     if weeks is not None:
         return today - timedelta(days=today.weekday()) + timedelta(days=weekday, weeks=weeks)
-    return today - timedelta(days=(today.weekday() - weekday) % 7) if past else today + timedelta(days=(weekday - today.weekday()) % 7)
+    return (
+        today - timedelta(days=(today.weekday() - weekday) % 7)
+        if past
+        else today + timedelta(days=(weekday - today.weekday()) % 7)
+    )
 
 
 def _months_on(day: date, months: int | None) -> date:
