@@ -13,12 +13,22 @@ from store.base import Base, BigId, Json, UTCDateTime, append_only, held, words
 
 
 class Event(Base):
-    """Something that happened to a contact outside (a visit, a purchase, an operation …); known once per source."""
+    """Something that happened to a contact outside (a visit, a purchase, an operation …); known once per source.
+
+    `unplanned` says why no callback could be planned for it, `tried` with which policies and scripts that was found:
+    when they change it is tried again, so that nothing is lost to a setting that was missing.
+    """
 
     __tablename__ = "event"
     __table_args__ = (
         UniqueConstraint("source", "external_id"),
         Index("ix_event_contact_id", "contact_id", "happened_at"),
+        Index(
+            "ix_event_unplanned",
+            "id",
+            sqlite_where=text("unplanned IS NOT NULL"),
+            postgresql_where=text("unplanned IS NOT NULL"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
@@ -29,6 +39,8 @@ class Event(Base):
     happened_at: Mapped[datetime] = mapped_column(UTCDateTime)
     recorded_at: Mapped[datetime] = mapped_column(UTCDateTime)
     details: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
+    unplanned: Mapped[str | None] = mapped_column(String(40))
+    tried: Mapped[str] = mapped_column(String(80), default="")
 
 
 class ImportRun(Base):
@@ -48,6 +60,8 @@ class ImportRun(Base):
 class Callback(Base):
     """A call we owe somebody. `due_at` is the truth the heartbeat asks; `policies` pins the version it was planned by.
 
+    While it is dialled, `due_at` is when somebody must look what became of the call. `window_end` closes the window of
+    the next try, `late_after` is when it is no longer in time, `not_after` when the plan gives up.
     `flow` keeps a partly answered questionnaire for the next attempt (REQ-C13); `flags` carry marks such as
     "missed_same_evening" and "provisional" (REQ-C07, DESIGN §6).
     """
@@ -62,9 +76,10 @@ class Callback(Base):
         Index(
             "ix_callback_due_at",
             "due_at",
-            sqlite_where=text("state = 'scheduled'"),
-            postgresql_where=text("state = 'scheduled'"),
+            sqlite_where=text("state IN ('scheduled', 'dialling')"),
+            postgresql_where=text("state IN ('scheduled', 'dialling')"),
         ),
+        Index("ix_callback_case_id", "case_id"),
         Index("ix_callback_contact_id", "contact_id", "id"),
     )
 
@@ -83,6 +98,7 @@ class Callback(Base):
     state: Mapped[CallbackState] = mapped_column(words(CallbackState), default=CallbackState.SCHEDULED)
     due_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     window_end: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    late_after: Mapped[datetime | None] = mapped_column(UTCDateTime)
     not_after: Mapped[datetime | None] = mapped_column(UTCDateTime)
     priority: Mapped[int] = mapped_column(default=0)
     flags: Mapped[list[str]] = mapped_column(Json, default=list)
