@@ -409,7 +409,7 @@ class Channel(Protocol):
 
 
 @runtime_checkable
-class LooksUp(Protocol):
+class LooksUp(Channel, Protocol):
     """A channel whose provider can be asked what became of a delivery."""
 
     async def look_up(self, out: Outgoing, since: datetime) -> Report | None: ...

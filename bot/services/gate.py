@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime, time, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -19,7 +18,7 @@ from bot.core.permission import (
     Refused,
     may_contact,
 )
-from bot.core.policy import Policies
+from bot.core.policy import Policies, Window
 from bot.core.windows import Calendar
 from bot.core.words import ChannelName, DeliveryState, Purpose
 from bot.services import audit, contacts
@@ -88,19 +87,21 @@ def facts(
         consents={kind: Consent(*given[kind.value]) for kind in ConsentKind if kind.value in given},
         recent_contacts=tuple(Contacted(r.changed_at, r.channel, r.purpose) for r in recent if r.id != besides),
         segments=frozenset(contact.segments),
-        not_before=_today(contact.not_before, contact.timezone, now),
-        not_after=_today(contact.not_after, contact.timezone, now),
+        hours=own_hours(contact),
         drill=drill,
         test_address=staff_address,
     )
 
 
-def _today(local: str | None, zone: str, now: datetime) -> datetime | None:
-    """Today's instant of a local HH:MM the person asked for."""
-    if not local:
+def own_hours(contact: Contact) -> Window | None:
+    """The part of the day this person asked to be reached in; None: they named none."""
+    if not contact.not_before and not contact.not_after:
         return None
-    day = now.astimezone(ZoneInfo(zone)).date()
-    return datetime.combine(day, time.fromisoformat(local), ZoneInfo(zone))
+    midnight = time(0)
+    return Window(
+        time.fromisoformat(contact.not_before) if contact.not_before else midnight,
+        time.fromisoformat(contact.not_after) if contact.not_after else midnight,
+    )
 
 
 def ask_for(

@@ -32,7 +32,7 @@ async def readyz(request: Request) -> JSONResponse:
     body["degraded"] += [f"overdue {o.what}: {o.count} since {o.oldest.isoformat()}" for o in late]
     health = centre.understanding.health()
     body["understanding"] = {"engine": health.engine, "wanted": health.wanted, "ok": health.ok}
-    if not health.ok:
+    if not health.ok or health.detail:
         body["degraded"].append(f"understanding: {health.detail or health.engine}")
     if centre.settings.rehearsal:
         body["rehearsal"] = centre.clock.now().isoformat()
