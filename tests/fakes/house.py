@@ -1,0 +1,38 @@
+"""The whole program in the test's own process: its pages by HTTP, its heartbeat by hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import httpx
+from fastapi import FastAPI
+
+from bot.services.centre import Centre
+from bot.services.heartbeat import Heartbeat
+from tests.fakes.clock import ManualClock
+
+
+@dataclass(frozen=True)
+class House:
+    """`client` speaks to `app`; nothing that waits for its time happens until `advance` or `settle`."""
+
+    centre: Centre
+    clock: ManualClock
+    app: FastAPI
+    client: httpx.AsyncClient
+
+    @property
+    def heartbeat(self) -> Heartbeat:
+        beat = self.app.state.heartbeat
+        assert isinstance(beat, Heartbeat)
+        return beat
+
+    async def settle(self) -> None:
+        """Does everything that is due now."""
+        await self.heartbeat.settle()
+
+    async def advance(self, *, days: float = 0, hours: float = 0, minutes: float = 0, seconds: float = 0) -> None:
+        """Lets domain time pass in one step, then does everything that has become due."""
+        self.clock.advance(timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds))
+        await self.settle()

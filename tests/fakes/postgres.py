@@ -1,0 +1,53 @@
+"""A PostgreSQL database for one test process: made fresh, emptied between tests, dropped at the end."""
+
+from __future__ import annotations
+
+import os
+
+import psycopg
+from psycopg import sql
+from sqlalchemy import Engine, text
+
+from store.migrate import upgrade
+from store.tables import Base
+
+DEFAULT = "postgresql://postgres@127.0.0.1:5432/postgres"
+
+
+def server() -> str:
+    """Where tests find PostgreSQL; the role must be allowed to create databases."""
+    return os.environ.get("HOTLINE_TEST_POSTGRES", DEFAULT)
+
+
+def answers() -> str:
+    """Why the server cannot be used, or "" when it can."""
+    try:
+        with psycopg.connect(server(), connect_timeout=3):
+            return ""
+    except psycopg.Error as error:
+        return f"no PostgreSQL for tests ({type(error).__name__}); HOTLINE_TEST_POSTGRES says where one is"
+
+
+def create(name: str) -> str:
+    """Makes and migrates a database; gives its URL."""
+    with psycopg.connect(server(), autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    url = server().rpartition("/")[0] + f"/{name}"
+    upgrade(url)
+    return url
+
+
+def drop(name: str) -> None:
+    """Drops a database, whoever is still connected."""
+    with psycopg.connect(server(), autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def empty(engine: Engine) -> None:
+    """Removes every row. Tables nobody wrote to are left alone, for a TRUNCATE costs more than a look."""
+    names = [table.name for table in Base.metadata.sorted_tables]
+    looks = " UNION ALL ".join(f"SELECT '{name}' WHERE EXISTS (SELECT 1 FROM {name})" for name in names)
+    with engine.begin() as connection:
+        written = connection.scalars(text(looks)).all()
+        if written:
+            connection.execute(text(f"TRUNCATE {', '.join(written)} RESTART IDENTITY CASCADE"))

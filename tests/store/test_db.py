@@ -1,0 +1,103 @@
+"""The ways in to a database: what is written is kept whole or not at all, on SQLite and PostgreSQL alike."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import func, select
+from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
+from sqlalchemy.orm import Session
+
+from bot.core.words import Language
+from store.db import Database
+from store.tables import AuditEntry, Staff, StaffSession
+
+NOW = datetime(2026, 7, 1, 2, 0, tzinfo=UTC)
+
+
+def person(name: str) -> Staff:
+    return Staff(username=name, name=name, language=Language.ZH, created_at=NOW)
+
+
+async def names(db: Database) -> list[str]:
+    return await db.read(lambda s: list(s.scalars(select(Staff.username).order_by(Staff.username))))
+
+
+async def test_what_is_written_is_read(db: Database) -> None:
+    await db.write(lambda s: s.add(person("wang")))
+    assert await names(db) == ["wang"]
+
+
+async def test_a_failure_rolls_back_alone(db: Database) -> None:
+    def fails(session: Session) -> None:
+        session.add(person("li"))
+        session.flush()
+        raise RuntimeError("no")
+
+    results = await asyncio.gather(
+        db.write(lambda s: s.add(person("wang"))),
+        db.write(fails),
+        db.write(lambda s: s.add(person("zhao"))),
+        return_exceptions=True,
+    )
+    assert [type(r) for r in results] == [type(None), RuntimeError, type(None)]
+    assert await names(db) == ["wang", "zhao"]
+
+
+async def test_a_read_keeps_nothing(db: Database) -> None:
+    def changes(session: Session) -> None:
+        session.add(person("wang"))
+        session.flush()
+
+    await db.read(changes)
+    assert await names(db) == []
+
+
+async def test_of_many_at_once_exactly_one_takes_a_unique_name(db: Database) -> None:
+    results = await asyncio.gather(
+        *(db.write(lambda s: s.add(person("wang"))) for _ in range(20)), return_exceptions=True
+    )
+    assert sorted(type(r).__name__ for r in results) == ["IntegrityError"] * 19 + ["NoneType"]
+    assert await names(db) == ["wang"]
+
+
+async def test_many_writers_lose_nothing(db: Database) -> None:
+    await asyncio.gather(*(db.write(lambda s, n=n: s.add(person(f"p{n:03}"))) for n in range(200)))
+    assert len(await names(db)) == 200
+
+
+async def test_rows_must_belong_to_somebody(db: Database) -> None:
+    orphan = StaffSession(token_hash="x", staff_id=99, csrf="y", created_at=NOW, expires_at=NOW)
+    with pytest.raises(IntegrityError):
+        await db.write(lambda s: s.add(orphan))
+
+
+async def test_states_are_held_to_their_words(db: Database) -> None:
+    await db.write(lambda s: s.add(person("wang")))
+    with pytest.raises(IntegrityError):
+        await db.write(lambda s: s.connection().exec_driver_sql("UPDATE staff SET presence = 'asleep'"))
+
+
+@pytest.mark.parametrize("statement", ["UPDATE audit_entry SET note = 'x'", "DELETE FROM audit_entry"])
+async def test_the_audit_cannot_be_rewritten(db: Database, statement: str) -> None:
+    await db.write(lambda s: s.add(AuditEntry(action="look", at=NOW)))
+    with pytest.raises(DBAPIError, match="append-only"):
+        await db.write(lambda s: s.connection().exec_driver_sql(statement))
+    assert await db.read(lambda s: s.scalar(select(func.count()).select_from(AuditEntry))) == 1
+
+
+async def test_instants_come_back_in_utc_and_naive_ones_are_refused(db: Database) -> None:
+    local = datetime.fromisoformat("2026-07-01T10:00:00.123456+08:00")
+    await db.write(lambda s: s.add(AuditEntry(action="look", at=local)))
+    kept = await db.read(lambda s: s.scalars(select(AuditEntry.at)).one())
+    assert kept == local
+    assert kept.tzinfo is UTC
+    with pytest.raises(StatementError, match="naive"):
+        await db.write(lambda s: s.add(AuditEntry(action="look", at=datetime(2026, 7, 1))))  # noqa: DTZ001
+
+
+def test_the_command_line_has_the_same_two_ways(db: Database) -> None:
+    db.write_now(lambda s: s.add(person("wang")))
+    assert db.read_now(lambda s: s.scalars(select(Staff.username)).all()) == ["wang"]
