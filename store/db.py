@@ -100,7 +100,13 @@ class Database:
 
     @contextmanager
     def _session(self, bind: Engine | Connection) -> Iterator[Session]:
-        with Session(bind, expire_on_commit=False, info={"vault": self.vault, "topics": set()}) as session:
+        with Session(
+            bind,
+            expire_on_commit=False,
+            # On a connection that is handed in, the SAVEPOINT around it commits; closing the session undoes nothing.
+            join_transaction_mode="rollback_only",
+            info={"vault": self.vault, "topics": set()},
+        ) as session:
             yield session
 
     def _write_postgres(self, work: Work[T]) -> T:
