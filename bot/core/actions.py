@@ -53,7 +53,8 @@ ACTIONS: Mapping[str, Action] = {
 CONTEXT: Mapping[str, str] = {
     "channel": "webchat, rest, telegram, sms or voice",
     "language": "zh or en",
-    "purpose": "why we are in contact: reply, follow_up, requested_callback, emergency …",
+    "outbound": "true while we are the ones who called",
+    "broadcast": "the announcement that brought the customer here, if one did",
     "company": "the organisation's name",
     "bot_name": "the bot's name",
     "hotline": "the telephone number people may call, where there is one",
@@ -63,7 +64,6 @@ CONTEXT: Mapping[str, str] = {
     "unit": "the contact's building, entrance and flat",
     "segment": "the contact's segment, such as key_account",
     "visit_day": "the day of the visit a follow-up is about, as people say it",
-    "broadcast_title": "the announcement being answered",
     "case_subject": "what the case of an after-complaint call was about",
     "attempt": "which attempt of a call this is, from 1",
     "not_understood_limit": "policy: messages in a row not understood before a person is called",

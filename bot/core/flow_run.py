@@ -33,7 +33,7 @@ from bot.core.wording import PLACEHOLDER, value_of, word
 from bot.core.words import Act, Button, Language, Parse, Say
 
 MAX_NODES = 100  # nodes passed without waiting
-MAX_ACTS = 20  # actions between two messages of the customer
+MAX_ACTS = 12  # actions between two messages of the customer
 MAX_DEPTH = 5  # flows open at once; the oldest interrupted one is let go
 MAX_TRIES = 3  # answers in vain to one question, before a person is called
 NOT_UNDERSTOOD = 2  # messages in a row not understood, before a person is called (REQ-D10)
@@ -277,7 +277,6 @@ class Run:
                 return False
             case Link(flow=flow):
                 frame = self.stack[-1]
-                self._turn_to(self.book.flows[flow])
                 self.stack[-1] = Frame(flow, self.book.flows[flow].start, called=frame.called, filled=frame.filled)
                 return False
             case SetSlots(values=values):

@@ -75,7 +75,7 @@ class Turn:
     """A customer's message. `payload` is what a pressed button brought back.
 
     `context` is what conditions read as `context.x` and responses as {x}: channel, language, company, bot_name, what is
-    known of the contact (name, title, phone, unit), purpose … (scripts/README.md lists them).
+    known of the contact (name, title, phone, unit), outbound … (scripts/README.md lists them).
     """
 
     text: str
