@@ -1,9 +1,9 @@
 """Callbacks from due to done: dialled inside their windows, retried by reason, closed once (REQ-C04, C13, C18, C19).
 
-The heartbeat asks `due` and hands each id to `dial`; the outbox asks `wanted` before a call goes out and tells
-`delivery_changed` what becomes of it; the voice service says `hung_up` when a call that was answered is over. What to
-do next is decided by bot/core/calls.py and the gate. The moment a person answers is calls.py's, which needs the flow
-engine; what staff change is callback_changes.py's; what customers wish is bookings.py's.
+The heartbeat calls `tick`, which hands what is `due` to `dial`; the outbox asks `wanted` before a call goes out and
+tells `delivery_changed` what becomes of it; the voice service says `hung_up` when a call that was answered is over.
+What to do next is decided by bot/core/calls.py and the gate. The moment a person answers is calls.py's, which needs the
+flow engine; what staff change is callback_changes.py's; what customers wish is bookings.py's.
 
 What became of a call is read from its delivery: DELIVERED it was answered, HEARD it is over, FAILED with the `error`
 "busy", "no_answer", "declined", "machine", "invalid" (no such number) or anything else ("failed").
@@ -17,7 +17,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import structlog
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
 from bot.core.calls import AttemptFacts, CallFacts, Dial, GiveUp, Wait, WaitReason, decide
@@ -46,6 +46,7 @@ from store.db import touch
 from store.tables import Address, CallAttempt, Callback, Contact, Conversation, Delivery
 
 log = structlog.get_logger()
+PAGE = 100  # callbacks in one transaction of the heartbeat
 RUNNING = text("callback.state IN ('scheduled', 'dialling')")  # literal, so that the partial index serves
 CALL_LIMIT = timedelta(minutes=60)  # a call without a final report by then is looked into
 LOST_AFTER = timedelta(minutes=5)  # a call nobody knows about may still be reported so long
@@ -68,14 +69,28 @@ VOICEMAIL = N_("您好，这里是%(company)s。我们稍后会再联系您，�
 # ── dialling ──
 
 
-def due(session: Session, now: datetime, limit: int = 100) -> list[int]:
-    """The callbacks to `dial` now: smallest priority first, then the longest due."""
+def tick(session: Session, centre: Centre, now: datetime) -> int:
+    """Takes the next step of a page of due callbacks; one that fails is looked at again later, alone."""
+    ids = due(session, now)
+    for callback_id in ids:
+        try:
+            with session.begin_nested():
+                dial(session, centre, callback_id, now)
+        except Exception:
+            log.exception("callbacks.dial_failed", callback=callback_id)
+            session.execute(update(Callback).where(Callback.id == callback_id).values(due_at=now + LOST_AFTER))
+    return len(ids)
+
+
+def due(session: Session, now: datetime, limit: int = PAGE) -> list[int]:
+    """Locks the callbacks to `dial` now: smallest priority first, then the longest due; others' are passed over."""
     return list(
         session.scalars(
             select(Callback.id)
             .where(RUNNING, Callback.due_at <= now)
             .order_by(Callback.priority, Callback.due_at, Callback.id)
             .limit(limit)
+            .with_for_update(skip_locked=True)
         )
     )
 
@@ -113,7 +128,8 @@ def _group(callback: Callback) -> FollowUpGroup:
     return FollowUpGroup.REQUESTED if asked else callback.follow_up_group
 
 
-def _policies(session: Session, centre: Centre, callback: Callback) -> Policies:
+def policies_of(session: Session, centre: Centre, callback: Callback) -> Policies:
+    """The policies a callback was planned by."""
     return centre.library.policies(session, callback.policies)
 
 
@@ -151,7 +167,7 @@ def _decide(
         )
         for a in made
     ]
-    return decide(facts, attempts, _policies(session, centre, callback), centre.library.current.calendar, now)
+    return decide(facts, attempts, policies_of(session, centre, callback), centre.library.current.calendar, now)
 
 
 def _follow(session: Session, centre: Centre, callback: Callback, step: Dial | Wait | GiveUp, now: datetime) -> None:

@@ -224,6 +224,11 @@ def day(language: Language, on: date) -> str:
     return format_date(on, "medium", locale=language.value)
 
 
+def month_day(language: Language, on: date) -> str:
+    """A day of this year: 11月21日; Nov 21."""
+    return format_skeleton("MMMd", on, locale=language.value)
+
+
 def clock_time(at: datetime, zone: tzinfo) -> str:
     """The time of day in `zone`: 14:30."""
     return at.astimezone(zone).strftime("%H:%M")
