@@ -15,7 +15,7 @@ DEFAULT = "postgresql://postgres@127.0.0.1:5432/postgres"
 
 
 def server() -> str:
-    """Where tests find PostgreSQL; the role must be allowed to create databases."""
+    """Where tests find PostgreSQL; the role must be a superuser."""
     return os.environ.get("HOTLINE_TEST_POSTGRES", DEFAULT)
 
 
@@ -44,10 +44,13 @@ def drop(name: str) -> None:
 
 
 def empty(engine: Engine) -> None:
-    """Removes every row. Tables nobody wrote to are left alone, for a TRUNCATE costs more than a look."""
+    """Removes every row, past foreign keys and the triggers of append-only tables; a TRUNCATE takes ten times as long.
+
+    Sequences go on counting, so no test can lean on an id.
+    """
     names = [table.name for table in Base.metadata.sorted_tables]
     looks = " UNION ALL ".join(f"SELECT '{name}' WHERE EXISTS (SELECT 1 FROM {name})" for name in names)
     with engine.begin() as connection:
-        written = connection.scalars(text(looks)).all()
-        if written:
-            connection.execute(text(f"TRUNCATE {', '.join(written)} RESTART IDENTITY CASCADE"))
+        if written := connection.scalars(text(looks)).all():
+            connection.execute(text("SET LOCAL session_replication_role = replica"))
+            connection.execute(text("; ".join(f"DELETE FROM {name}" for name in written)))
