@@ -24,6 +24,7 @@ class Case(Base):
         CheckConstraint("level BETWEEN 0 AND 3", name="level"),
         Index("ix_case_file_open", "state", "due_at"),
         Index("ix_case_file_contact_id", "contact_id"),
+        Index("ix_case_file_closed_at", "closed_at"),
         Index("ix_case_file_conversation_id", "conversation_id"),
     )
 

@@ -1,21 +1,248 @@
-"""Follow-ups (回访): planned from events, answered question by question, closed with a disposition (requirements C)."""
+"""Follow-ups (回访): an event is recorded once and planned, its call answered question by question (requirements C).
+
+Nothing is lost to a missing setting: an event that cannot be planned keeps why (`Event.unplanned`), is shown, and is
+planned by the heartbeat as soon as the policies or scripts allow it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import String, cast, exists, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
 
-from bot.core.words import CallbackState, CaseState, Disposition, FollowUpGroup
-from bot.services import cases
+from bot.core.permission import Refused, may_contact
+from bot.core.windows import Due, Reason, follow_up_due
+from bot.core.words import (
+    CallbackState,
+    CaseKind,
+    CaseState,
+    ChannelName,
+    Disposition,
+    FollowUpGroup,
+    Language,
+    Purpose,
+)
+from bot.services import cases, contacts, gate
+from bot.services.centre import Centre
+from bot.services.library import Shelf
 from bot.services.scene import Perform, Scene
 from store.db import touch
-from store.tables import Answer, CallAttempt, Callback, Case
+from store.tables import Answer, CallAttempt, Callback, Case, Contact, Event
 
+FLOW_MISSING = "flow_missing"  # the plan names a script that is not there
+TOO_OLD = "too_old"  # it happened so long ago that a call would only puzzle
+OLD = timedelta(days=30)
+MENDABLE = (Reason.SEASONS_UNSET, Reason.DELAY_UNSET, Reason.NO_WINDOW, FLOW_MISSING)
+"""What an operator can put right; the rest is kept for the record."""
+
+EVENT_GROUPS = tuple(g for g in FollowUpGroup if g not in (FollowUpGroup.AFTER_COMPLAINT, FollowUpGroup.REQUESTED))
+"""The kinds of event other systems may tell us of."""
+
+CLOSED_CASE = "case"  # the source of events we make ourselves when a complaint is closed
+RETURNS_FROM = timedelta(days=7)  # closed cases are looked for so far back
+PAGE = 100
 LOW_SCORE = 2  # of 5: somebody should look (REQ-C37)
 LOW = "low_score"
 SOLVED = frozenset({"solved", "problem_solved"})  # the questions of an after-complaint call that reopen its case
+
+
+# ── from event to callback ──
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrence:
+    """Something that happened to a person outside: `phone` is E.164, `happened_at` zone-aware, `details` plain JSON
+    (department, treatment, remarks …). `source` and `external_id` name it, so that it is known once."""
+
+    source: str
+    external_id: str
+    kind: FollowUpGroup
+    phone: str
+    name: str
+    happened_at: datetime
+    title: str = ""
+    language: Language | None = None
+    zone: str | None = None
+    details: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """`fresh` False: it was known already. `unplanned`: why no callback could be planned, None where one was."""
+
+    event_id: int
+    fresh: bool
+    unplanned: str | None
+    callback_id: int | None
+
+
+def record(session: Session, centre: Centre, what: Occurrence, now: datetime) -> Recorded:
+    """Keeps an event, once, with its contact, and plans its follow-up."""
+    language = what.language or centre.settings.language
+    zone = what.zone or centre.settings.timezone
+    known = contacts.meet(session, ChannelName.VOICE, what.phone, language=language, zone=zone, now=now)
+    details = {**what.details, "name": what.name, "title": what.title}
+    event_id = _insert(
+        session,
+        source=what.source,
+        external_id=what.external_id,
+        kind=what.kind.value,
+        contact_id=known.contact_id,
+        happened_at=what.happened_at,
+        recorded_at=now,
+        details={key: value for key, value in details.items() if value},
+    )
+    if event_id is None:
+        return _known(session, what)
+    contacts.add_phone(session, known.contact_id, what.phone, now)
+    _introduce(session, known.contact_id, what, now)
+    event = session.get_one(Event, event_id)
+    callback = plan_event(session, centre, event, now)
+    return Recorded(event_id, True, event.unplanned, callback.id if callback else None)
+
+
+def _insert(session: Session, **values: Any) -> int | None:
+    insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+    statement = insert(Event).values(tried="", **values)
+    return session.execute(
+        statement.on_conflict_do_nothing(index_elements=["source", "external_id"]).returning(Event.id)
+    ).scalar_one_or_none()
+
+
+def _known(session: Session, what: Occurrence) -> Recorded:
+    event = session.scalars(
+        select(Event).where(Event.source == what.source, Event.external_id == what.external_id)
+    ).one()
+    callback_id = session.scalar(select(Callback.id).where(Callback.event_id == event.id))
+    return Recorded(event.id, False, event.unplanned, callback_id)
+
+
+def _introduce(session: Session, contact_id: int, what: Occurrence, now: datetime) -> None:
+    """Gives a contact we knew nothing of a name. A second person at the same number stays in the event's details: a
+    telephone shared by a family never renames its owner."""
+    if not session.get_one(Contact, contact_id).name:
+        contacts.learn(session, contact_id, {"name": what.name, "title": what.title}, now=now, why=what.source)
+
+
+def plan_event(session: Session, centre: Centre, event: Event, now: datetime) -> Callback | None:
+    """The callback an event asks for, by its group's plan; None with `event.unplanned` saying why not."""
+    shelf, group = centre.library.current, FollowUpGroup(event.kind)
+    contact = session.get_one(Contact, contacts.survivor(session, event.contact_id))
+    event.tried = _settings_tried(shelf)
+    touch(session, "callbacks")
+    found = _due(session, shelf, group, contact, event, now)
+    if isinstance(found, str):
+        event.unplanned = found
+        return None
+    event.unplanned = None
+    callback = Callback(
+        dedupe_key=f"event:{event.id}",
+        contact_id=contact.id,
+        event_id=event.id,
+        case_id=event.details.get("case_id"),
+        follow_up_group=group,
+        purpose=Purpose.FOLLOW_UP,
+        policies=shelf.policies_version,
+        flow_id=shelf.policies.plans[group].flow,
+        due_at=found.at,
+        window_end=found.window_end,
+        late_after=found.latest,
+        not_after=found.gives_up_at,
+        flags=sorted(str(flag) for flag in found.flags),
+        flow={},
+        created_at=now,
+    )
+    session.add(callback)
+    session.flush()
+    return callback
+
+
+def _due(
+    session: Session, shelf: Shelf, group: FollowUpGroup, contact: Contact, event: Event, now: datetime
+) -> Due | str:
+    """When, by the plan and by what the person allows; else why not."""
+    plan = shelf.policies.plans[group]
+    if plan.flow not in shelf.book.flows:
+        return FLOW_MISSING
+    found = follow_up_due(group, event.happened_at, now, shelf.policies, shelf.calendar, contact.timezone)
+    if not isinstance(found, Due):
+        return found.reason_code.value
+    wait = timedelta(days=plan.within_days if plan.within_days is not None else plan.after_days or 0)
+    if found.at > event.happened_at + wait + OLD:
+        return TOO_OLD
+    answer = may_contact(
+        Purpose.FOLLOW_UP,
+        ChannelName.VOICE,
+        gate.facts(session, contact.id, ChannelName.VOICE, now),
+        shelf.policies,
+        shelf.calendar,
+        found.at,
+        windows=plan.windows,
+    )
+    if isinstance(answer, Refused) and answer.until is None:
+        return answer.reason.value
+    return found
+
+
+def _settings_tried(shelf: Shelf) -> str:
+    return f"{shelf.policies_version[:32]}/{shelf.book.version[:32]}"
+
+
+def tick(session: Session, centre: Centre, now: datetime) -> int:
+    """A page of what may be planned now: complaints closed since, and events that waited for a setting."""
+    planned = 0
+    for case in _closed_complaints(session, now):
+        event_id = _insert(
+            session,
+            source=CLOSED_CASE,
+            external_id=f"{case.number}-{case.level}",
+            kind=FollowUpGroup.AFTER_COMPLAINT.value,
+            contact_id=case.contact_id,
+            happened_at=case.closed_at,
+            recorded_at=now,
+            details={"case_id": case.id},
+        )
+        if event_id is not None:
+            plan_event(session, centre, session.get_one(Event, event_id), now)
+            planned += 1
+    waiting = session.scalars(
+        select(Event)
+        .where(Event.unplanned.in_(MENDABLE), Event.tried != _settings_tried(centre.library.current))
+        .order_by(Event.id)
+        .limit(PAGE)
+        .with_for_update(skip_locked=True)
+    )
+    for event in waiting:
+        plan_event(session, centre, event, now)
+        planned += 1
+    return planned
+
+
+def _closed_complaints(session: Session, now: datetime) -> list[Case]:
+    """Complaints closed lately for which nobody has been asked yet whether it is settled (REQ-C31)."""
+    asked = exists().where(
+        Event.source == CLOSED_CASE, Event.external_id == Case.number + "-" + cast(Case.level, String)
+    )
+    return list(
+        session.scalars(
+            select(Case)
+            .where(
+                Case.state == CaseState.CLOSED,
+                Case.kind == CaseKind.COMPLAINT,
+                Case.closed_at > now - RETURNS_FROM,
+                ~asked,
+            )
+            .limit(PAGE)
+        )
+    )
+
+
+# ── what flows ask for ──
 
 
 def record_answer(scene: Scene, args: Mapping[str, Any]) -> Mapping[str, Any]:
