@@ -1,8 +1,8 @@
 """How a page is made: templates in the reader's language, with the headers that keep other people's script out.
 
 bot/app.py builds one Look and installs it; the web and the console render through `request.app.state.look`. Templates
-see `_`, `ngettext`, `term(marked string)`, `label(enum)`, `when(instant)`, `clock(instant)`, `day(date)`, `static(name)`,
-`language`, `switch_url`, `request`, `staff` (or None), `rehearsal` and `now` (domain time).
+see `_`, `ngettext`, `term(marked string)`, `label(enum)`, `when(instant)`, `clock(instant)`, `day(date)`,
+`static(name)`, `language`, `switch_url`, `request`, `staff` (or None), `rehearsal` and `now` (domain time).
 """
 
 from __future__ import annotations

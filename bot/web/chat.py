@@ -1,0 +1,257 @@
+"""The customer's chat: a page of ours, or in a frame on anybody's site by /widget.js.
+
+The visitor is a cookie's random token (HttpOnly). Lines arrive by server-sent events that resume behind the last place
+seen, so a lost connection, a reload or a restart loses and doubles nothing; a message sent again with the same
+`client_id` is taken once. Only our own script can post: it sends a header no foreign form or page may send.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from collections.abc import AsyncIterator, Mapping
+from datetime import timedelta
+from functools import partial
+from http.cookies import SimpleCookie
+from typing import Any
+
+from fastapi import APIRouter, Request
+from sse_starlette import EventSourceResponse, ServerSentEvent
+from starlette.responses import JSONResponse, Response
+
+from bot.core.words import ChannelName, ConversationState, Incoming, Language
+from bot.services import inbox, webchat
+from bot.services.centre import Centre
+from bot.services.i18n import N_
+from bot.services.pace import PerAddress
+from bot.services.webchat import START, ChatLine, Place, Present
+from bot.web import i18n
+
+router = APIRouter(include_in_schema=False)
+COOKIE = "hotline_chat"
+LIFE = timedelta(days=180)
+OURS = "x-hotline-chat"  # a header only a page of ours can send here (no CORS answer allows it to others)
+MAX_BODY = 64 * 1024  # bytes
+CLIENT_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
+TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
+LOOK_AGAIN = 25.0  # seconds without a wake-up after which the stream looks by itself
+
+PROBLEMS: Mapping[str, tuple[int, str]] = {
+    "too_long": (413, N_("这条消息太长了，请分成几条、每条四千字以内发给我们。")),
+    "too_fast": (429, N_("您发得太快了，请稍等片刻再发。")),
+    "empty": (422, N_("请先写点内容。")),
+    "malformed": (422, N_("这条消息没能看懂，请刷新页面再试。")),
+    "no_visitor": (403, N_("请刷新页面再试。如果仍然不行，请允许本站使用 Cookie。")),
+}
+
+
+@router.get("/chat")
+async def chat(request: Request, embedded: bool = False) -> Response:
+    """The page; it may be shown in anybody's frame, for it does nothing by a single click."""
+    centre: Centre = request.app.state.centre
+    look = request.app.state.look
+    page: Response = look.page(
+        request,
+        "chat.html",
+        framed_by="*",
+        embedded=embedded,
+        company=centre.library.current.policies.company.name.of(look.language(request)),
+        max_text=inbox.MAX_TEXT,
+    )
+    if _visitor(request) is None:
+        page.headers.append("set-cookie", _cookie(secrets.token_urlsafe(32), centre))
+    return page
+
+
+@router.post("/chat/open")
+async def open_chat(request: Request) -> Response:
+    """The bot's welcome to somebody new; nothing for somebody known."""
+    centre: Centre = request.app.state.centre
+    token = _visitor(request)
+    if token is None or OURS not in request.headers:
+        return _problem(request, "no_visitor")
+    language: Language = request.app.state.look.language(request)
+    now = centre.clock.now()
+    await centre.db.write(lambda session: webchat.welcome(session, centre, token, language, now))
+    return JSONResponse({})
+
+
+@router.post("/chat/messages")
+async def send(request: Request) -> Response:
+    """{"client_id", "text", "payload"?}: one line of the customer's, taken once however often it is sent."""
+    centre: Centre = request.app.state.centre
+    token = _visitor(request)
+    if token is None or OURS not in request.headers:
+        return _problem(request, "no_visitor")
+    body = await _body(request)
+    if body is None:
+        return _problem(request, "too_long")
+    message = _message(body)
+    if message is None:
+        return _problem(request, "malformed")
+    text, client, payload = message
+    if not text.strip():
+        return _problem(request, "empty")
+    limiter: PerAddress = request.app.state.chat_limiter
+    if not await limiter.allows(token, centre.library.current.policies):
+        return _problem(request, "too_fast")
+    incoming = Incoming(
+        channel=ChannelName.WEBCHAT,
+        address=token,
+        provider_id=webchat.provider_id(centre.db.vault.blind("webchat visitor", token), client),
+        text=text,
+        language=_chosen(request) or spoken(text),
+        payload=payload,
+    )
+    try:
+        receipt = await inbox.receive(centre, incoming)
+    except inbox.TooLongError:
+        return _problem(request, "too_long")
+    return JSONResponse({"state": receipt.state, "repeated": receipt.repeated})
+
+
+@router.post("/chat/typing")
+async def typing(request: Request) -> Response:
+    """The agent's screen shows that the customer is writing."""
+    centre: Centre = request.app.state.centre
+    token = _visitor(request)
+    if token is None or OURS not in request.headers:
+        return _problem(request, "no_visitor")
+    here = await centre.db.read(lambda session: webchat.present(session, token))
+    if here.state is ConversationState.AGENT:
+        centre.live.publish((f"typing:{here.conversation_id}:customer",))
+    return Response(status_code=204)
+
+
+@router.get("/chat/events")
+async def events(request: Request, after: str = "") -> Response:
+    """The visitor's lines behind `after` (or the Last-Event-ID), and from then on as they come."""
+    token = _visitor(request)
+    if token is None:
+        return _problem(request, "no_visitor")
+    seen = max(read_place(after), read_place(request.headers.get("last-event-id", "")))
+    return EventSourceResponse(
+        _stream(request.app.state.centre, token, seen), headers={"X-Accel-Buffering": "no"}, ping=15
+    )
+
+
+async def _stream(centre: Centre, token: str, seen: Place) -> AsyncIterator[ServerSentEvent]:
+    told: Present | None = None
+    while True:
+        here = await centre.db.read(lambda session: webchat.present(session, token))
+        async with centre.live.listen(*_topics(here)) as ear:
+            while True:
+                now_here, fresh = await centre.db.read(partial(_look, token=token, seen=seen))
+                for line in fresh:
+                    yield ServerSentEvent(
+                        json.dumps(_shown(line), ensure_ascii=False), event="line", id=_id(line.place)
+                    )
+                    seen = line.place
+                if now_here != told:
+                    told = now_here
+                    yield ServerSentEvent(json.dumps({"state": told.state, "ahead": told.ahead}), event="state")
+                if _topics(now_here) != _topics(here):
+                    break  # another conversation, or another holder: listen anew
+                while (woken := await ear.wait(LOOK_AGAIN)) and all(t.startswith("typing:") for t in woken):
+                    yield ServerSentEvent("", event="typing")
+
+
+def _topics(here: Present) -> tuple[str, ...]:
+    topics = [f"address:{here.address_id}", f"conversation:{here.conversation_id}"]
+    if here.state is ConversationState.AGENT:
+        topics.append(f"typing:{here.conversation_id}:agent")
+    if here.state is ConversationState.QUEUED:
+        topics.append("floor")  # the place in the queue
+    return tuple(topics)
+
+
+def _look(session: Any, token: str, seen: Place) -> tuple[Present, list[ChatLine]]:
+    here = webchat.present(session, token)
+    return here, webchat.lines(session, here.address_id, seen) if here.address_id is not None else []
+
+
+def _shown(line: ChatLine) -> dict[str, Any]:
+    return {
+        "id": _id(line.place),
+        "author": line.author,
+        "text": line.text,
+        "buttons": list(line.buttons),
+        "at": line.at.isoformat(),
+        "name": line.name,
+        "client": line.client,
+    }
+
+
+def _id(place: Place) -> str:
+    return f"{place[0]}:{place[1]}"
+
+
+def read_place(text: str) -> Place:
+    """A place as pages send it back; the very beginning where it is none.
+
+    >>> read_place("12:3"), read_place("x")
+    ((12, 3), (0, 0))
+    """
+    found = re.fullmatch(r"(\d{1,18}):(\d{1,9})", text, re.ASCII)
+    return (int(found[1]), int(found[2])) if found else START
+
+
+def spoken(text: str) -> Language | None:
+    """The language a line is plainly written in, if it is: answers follow it unless the visitor chose one."""
+    if re.search(r"[\u4e00-\u9fff]", text):
+        return Language.ZH
+    return Language.EN if len(re.findall(r"[A-Za-z]{2,}", text)) >= 2 else None
+
+
+def _chosen(request: Request) -> Language | None:
+    told = request.query_params.get(i18n.PARAMETER) or request.cookies.get(i18n.COOKIE, "")
+    return Language(told) if told in i18n.SPOKEN else None
+
+
+def _message(body: bytes) -> tuple[str, str, str | None] | None:
+    """Text, client id and payload of a posted line; None where it is not of that shape."""
+    try:
+        raw = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(raw, dict):
+        return None
+    text, client, payload = raw.get("text"), raw.get("client_id"), raw.get("payload")
+    if not isinstance(text, str) or not isinstance(client, str) or not CLIENT_ID.fullmatch(client):
+        return None
+    if payload is not None and (not isinstance(payload, str) or len(payload) > 500):
+        return None
+    return text, client, payload
+
+
+async def _body(request: Request) -> bytes | None:
+    """The request's body; None when it is too large, which is noticed before it is read whole."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY:
+            return None
+    return bytes(body)
+
+
+def _visitor(request: Request) -> str | None:
+    token = request.cookies.get(COOKIE, "")
+    return token if TOKEN.fullmatch(token) else None
+
+
+def _cookie(token: str, centre: Centre) -> str:
+    """Over https a frame on another site keeps its own visitor there (CHIPS); over http only our own pages do."""
+    cookie = SimpleCookie({COOKIE: token})
+    morsel = cookie[COOKIE]
+    morsel["httponly"], morsel["path"], morsel["max-age"] = True, "/chat", int(LIFE.total_seconds())
+    if centre.settings.address.startswith("https://"):
+        morsel["secure"], morsel["samesite"] = True, "None"
+        return f"{morsel.OutputString()}; Partitioned"
+    morsel["samesite"] = "Lax"
+    return morsel.OutputString()
+
+
+def _problem(request: Request, code: str) -> JSONResponse:
+    status, message = PROBLEMS[code]
+    return JSONResponse({"error": request.app.state.look.text(request, message), "code": code}, status)

@@ -1,0 +1,194 @@
+// The customer's chat: sends lines once, shows every line once, resumes where it stood.
+
+const chat = document.getElementById("chat");
+const lines = document.getElementById("lines");
+const choices = document.getElementById("choices");
+const form = document.getElementById("form");
+const words = document.getElementById("words");
+const status = document.getElementById("status");
+const typing = document.getElementById("typing");
+const say = chat.dataset;
+const greeting = status.textContent;
+const names = { customer: say.you, bot: say.bot, agent: say.agent };
+const headers = { "Content-Type": "application/json", "X-Hotline-Chat": "1" };
+let place = "";
+let state = "";
+
+const toEnd = () => { lines.scrollTop = lines.scrollHeight; };
+
+function bubble(author, text, by, at) {
+  const item = document.createElement("li");
+  const last = lines.lastElementChild;
+  item.className = `said ${author}`;
+  if (last?.dataset.by === `${author}${by ?? ""}`) item.classList.add("same");
+  item.dataset.by = `${author}${by ?? ""}`;
+  const who = document.createElement("span");
+  who.className = "by";
+  who.textContent = author === "agent" && by ? `${say.agent} ${by}` : (names[author] ?? "");
+  const said = document.createElement("span");
+  said.className = "words";
+  said.textContent = text;
+  if (at) said.title = new Date(at).toLocaleString(document.documentElement.lang);
+  item.append(...(who.textContent ? [who] : []), said);
+  return item;
+}
+
+// ── what arrives ──
+const before = (a, b) => {
+  const [c, s] = a.split(":").map(Number);
+  const [d, t] = (b || "0:0").split(":").map(Number);
+  return c < d || (c === d && s <= t);
+};
+
+function show(line) {
+  if (before(line.id, place)) return;
+  place = line.id;
+  const mine = line.client && lines.querySelector(`[data-client="${CSS.escape(line.client)}"]`);
+  const item = bubble(line.author, line.text, line.name, line.at);
+  if (mine) mine.remove();
+  lines.append(item);
+  if (line.author !== "system") showTyping("");
+  offer(line.author === "customer" ? [] : line.buttons);
+  toEnd();
+}
+
+function offer(buttons) {
+  choices.replaceChildren(...buttons.map(({ title, payload }) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = title;
+    button.addEventListener("click", () => { offer([]); send(title, payload); words.focus(); });
+    return button;
+  }));
+}
+
+let typingEnds;
+function showTyping(text) {
+  clearTimeout(typingEnds);
+  typing.hidden = !text;
+  typing.lastElementChild.textContent = text;
+  if (text) { typingEnds = setTimeout(() => showTyping(""), 6000); toEnd(); }
+}
+
+function showState(now) {
+  const ended = state && state !== "closed" && now.state === "closed";
+  state = now.state ?? "";
+  if (state === "queued") status.textContent = now.ahead ? say.queued.replace("{n}", now.ahead) : say.next;
+  else if (state === "agent") status.textContent = say.held;
+  else if (state === "closed") status.textContent = say.ended;
+  else status.textContent = greeting;
+  if (ended) { lines.append(bubble("system", say.ended)); toEnd(); }
+}
+
+function listen() {
+  const stream = new EventSource(`/chat/events?after=${encodeURIComponent(place)}`);
+  let lost = false;
+  let now = { state };
+  stream.addEventListener("open", () => { if (lost) { lost = false; showState(now); retryAll(); } });
+  stream.addEventListener("line", (event) => show(JSON.parse(event.data)));
+  stream.addEventListener("state", (event) => { now = JSON.parse(event.data); showState(now); });
+  stream.addEventListener("typing", () => showTyping(say.typingAgent));
+  stream.addEventListener("error", () => {
+    lost = true;
+    status.textContent = say.lost;
+    if (stream.readyState === EventSource.CLOSED) setTimeout(listen, 2000 + Math.random() * 3000);
+  });
+}
+
+// ── what is sent: a line keeps its id until it is known to have arrived ──
+function newId() {
+  return [...crypto.getRandomValues(new Uint8Array(12))].map((b) => b.toString(16).padStart(2, "0")).join("");
+}
+
+function send(text, payload) {
+  const item = bubble("customer", text);
+  item.dataset.client = newId();
+  item.classList.add("unsent");
+  item.unsent = { text, payload, client_id: item.dataset.client };
+  lines.append(item);
+  toEnd();
+  return post(item);
+}
+
+async function post(item) {
+  if (item.busy) return;
+  item.busy = true;
+  item.querySelector(".trouble")?.remove();
+  if (state !== "agent" && state !== "queued") showTyping(say.typingBot);
+  try {
+    const answer = await fetch(`/chat/messages${location.search}`, { method: "POST", headers, body: JSON.stringify(item.unsent) });
+    if (!answer.ok) {
+      const { error, code } = await answer.json().catch(() => ({}));
+      trouble(item, error, code === "too_fast" || answer.status >= 500);
+    } else {
+      item.classList.remove("unsent");
+    }
+  } catch {
+    trouble(item, "", true);
+  } finally {
+    item.busy = false;
+  }
+}
+
+function trouble(item, reason, again) {
+  showTyping("");
+  const told = document.createElement("span");
+  told.className = "trouble";
+  told.role = "alert";
+  told.append(reason || say.failed);
+  if (again) {
+    const retry = document.createElement("button");
+    retry.type = "button";
+    retry.className = "small";
+    retry.textContent = say.retry;
+    retry.addEventListener("click", () => post(item));
+    told.append(retry);
+  }
+  item.append(told);
+  toEnd();
+}
+
+function retryAll() {
+  for (const item of lines.querySelectorAll(".unsent:has(.trouble button)")) post(item);
+}
+
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  const text = words.value.trim();
+  if (!text) return;
+  if ([...text].length > Number(say.max)) {
+    status.textContent = say.tooLong;
+    words.focus();
+    return;
+  }
+  words.value = "";
+  offer([]);
+  send(text);
+  words.focus();
+});
+
+let told = 0;
+words.addEventListener("input", () => {
+  if (state === "agent" && performance.now() - told > 3000) {
+    told = performance.now();
+    fetch("/chat/typing", { method: "POST", headers });
+  }
+});
+words.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
+  event.preventDefault();
+  form.requestSubmit();
+});
+
+async function begin() {
+  try {
+    await fetch(`/chat/open${location.search}`, { method: "POST", headers });
+  } catch {
+    status.textContent = say.lost;
+    setTimeout(begin, 3000);
+    return;
+  }
+  listen();
+}
+begin();
+if (!document.body.classList.contains("embedded")) words.focus();
