@@ -144,6 +144,7 @@ class Compiler:
             self.wrong(raw, key, f"{what} has no `{key}`")
             found[Language.ZH] = ""
         other = _mapping(_mapping(raw, "translation"), "en") or _mapping(raw, "translation")
+        self.only(other, frozenset({key, "en"}), "a translation")
         english = other.get(key) if key in other else other.get("en")
         if isinstance(english, str) and english.strip():
             found[Language.EN] = english.strip()

@@ -12,39 +12,42 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """`ends`: the conversation is given away (to people, or closed), so nothing interrupted is returned to."""
+    """`ends`: the conversation is given away (to people, or closed), so nothing interrupted is returned to. `commits`:
+    somebody may act on it at once, so a correction no longer goes back before it; everything else may be done again.
+    """
 
     args: tuple[str, ...] = ()
     results: tuple[str, ...] = ()
     ends: bool = False
+    commits: bool = False
 
 
 ACTIONS: Mapping[str, Action] = {
     # cases and people
-    "action_open_case": Action(("kind", "queue", "urgency", "subject"), ("case_number", "case_due")),
-    "action_handoff": Action(("reason", "urgency"), ("queue_position", "wait_minutes"), ends=True),
-    "action_red_flag": Action(("subject",), ("case_number",)),
+    "action_open_case": Action(("kind", "queue", "urgency", "subject"), ("case_number", "case_due"), commits=True),
+    "action_handoff": Action(("reason", "urgency"), ("queue_position", "wait_minutes"), ends=True, commits=True),
+    "action_red_flag": Action(("subject",), ("case_number",), commits=True),
     "action_case_status": Action(
         ("case_number",),
         ("case_found", "case_number", "case_state_text", "case_owner", "case_due", "case_overdue"),
     ),
     "action_add_note": Action(("case_number", "text")),
-    "action_rate": Action(("score", "comment")),
-    "action_close": Action(ends=True),
+    "action_rate": Action(("score", "comment"), commits=True),
+    "action_close": Action(ends=True, commits=True),
     # the contact
     "action_set_contact": Action(("name", "phone", "unit", "title")),
-    "action_stop_contact": Action(("scope",)),
+    "action_stop_contact": Action(("scope",), commits=True),
     # callbacks and follow-ups
     "action_book_callback": Action(
-        ("phone", "preferred_time", "topic"), ("callback_at", "callback_ok", "callback_problem")
+        ("phone", "preferred_time", "topic"), ("callback_at", "callback_ok", "callback_problem"), commits=True
     ),
     "action_offer_slots": Action((), ("slot_1", "slot_2", "slot_1_at", "slot_2_at")),
     "action_record_answer": Action(("question", "answer")),
-    "action_disposition": Action(("code",)),
+    "action_disposition": Action(("code",), commits=True),
     # incidents and broadcasts
     "action_find_incident": Action(("unit",), ("incident_open", "incident_text", "incident_eta", "incident_cause")),
-    "action_notify_when_over": Action(("unit", "phone")),
-    "action_acknowledge": Action(),
+    "action_notify_when_over": Action(("unit", "phone"), commits=True),
+    "action_acknowledge": Action(commits=True),
     # facts
     "action_answer": Action(("topic", "about"), ("answer_text",)),
     "action_service_hours": Action((), ("hours_text", "hours_open")),

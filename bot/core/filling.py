@@ -68,7 +68,16 @@ def chosen(text: str, offered: tuple[Button, ...]) -> Button | None:
     if said in titles:
         return offered[titles.index(said)]
     near = [b for b, title in zip(offered, titles, strict=True) if len(said) > 1 and said in title]
-    return near[0] if len(near) == 1 else None
+    if near:
+        return near[0] if len(near) == 1 else None
+    begun = [(len(title), b) for b, title in zip(offered, titles, strict=True) if _begins(said, title)]
+    return max(begun, key=lambda pair: pair[0], default=(0, None))[1]
+
+
+def _begins(said: str, title: str) -> bool:
+    """A short answer that begins with a choice: "有老人" where "有" is one."""
+    rest = said.removeprefix(title)
+    return len(said) <= SHORT_ANSWER and rest != said and not (title[-1:].isascii() and rest[:1].isalnum())
 
 
 def answer(slot: Slot, text: str, parse: Parse) -> Filled | None:

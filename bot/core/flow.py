@@ -68,7 +68,7 @@ def step(book: Book, state: State, turn: Turn, now: datetime) -> Step:
         turns=state.turns + 1,
         silences=0,
         acts=0,
-        anger=state.anger + 1 if emotion.anger or emotion.threatening else 0,
+        anger=state.anger + 1 if emotion.anger else 0,
         last=(),
         said=turn.text.strip()[:SAID],
     )
@@ -168,8 +168,8 @@ def _urgent(run: Run, heard: _Heard) -> bool:
 
 def _upset(run: Run, heard: _Heard) -> bool:
     emotion = heard.parse.emotion
-    strong = emotion.anger >= STRONG_ANGER or emotion.threatening or run.angry_turns > 1
-    if not strong or not (emotion.anger or emotion.threatening) or _is_open(run, "pattern_angry"):
+    strong = emotion.anger >= STRONG_ANGER or run.angry_turns > 1 or emotion.threatening
+    if not emotion.anger or not strong or _is_open(run, "pattern_angry"):
         return False
     run.start("pattern_angry")
     return True
@@ -185,6 +185,7 @@ def _command(run: Run, heard: _Heard) -> bool:
         case "repeat_that" if heard.last:
             run.says.extend(heard.last)
             run.last.extend(heard.last)
+            run.waits = True
             return True
         case "cancel":
             if run.stack:
@@ -210,8 +211,10 @@ def _correct(run: Run, heard: _Heard) -> bool:
     if found is None:
         return False
     if found.value is None:
+        if not run.go_back(found.slot.name):
+            return False
         run.slots.pop(found.slot.name)
-        return run.go_back(found.slot.name)
+        return True
     run.slots[found.slot.name] = found.value
     run.go_back(found.slot.name)
     run.say("utter_corrected")

@@ -83,6 +83,7 @@ class Run:
         self.act: Act | None = None
         self.visits: list[Visit] = []
         self.missed = False
+        self.waits = False  # what is open stays as it is, and is not asked again
         self.about = ""  # the name of the flow a repair speaks of
         self._given = context
         self._budget = MAX_NODES
@@ -250,7 +251,7 @@ class Run:
 
     def advance(self) -> None:
         """Walks on until a question is open, an action is wanted, or no flow is left."""
-        while self.stack and self.act is None:
+        while self.stack and self.act is None and not self.waits:
             self._budget -= 1
             if self._budget < 0:
                 self.abandon()
@@ -299,9 +300,11 @@ class Run:
         frame = self.stack[-1]
         node = self._node(frame)
         self.slots.update(result)
-        self.stack[-1] = replace(frame, passed=())
         if isinstance(node, Perform):
-            if ACTIONS.get(node.action, Action()).ends:
+            action = ACTIONS.get(node.action, Action())
+            if action.commits:
+                self.stack = [replace(f, passed=()) for f in self.stack]
+            if action.ends:
                 self.end_others()
             self.go_on(node.next)
 
@@ -472,6 +475,8 @@ class Run:
         """The run's outcome as values."""
         question = self.question if self.act is None else None
         slot = self.book.slots[question.slot] if question else None
+        if question is None and self.says and not any(said.buttons for said in self.says):
+            self.offered = ()
         state = State(
             stack=tuple(self.stack),
             slots=self.slots,

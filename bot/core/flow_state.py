@@ -17,8 +17,8 @@ class Frame:
     """An open flow. `called` frames return to the flow that called them; others were interrupted into.
 
     `asked` is the collect node whose question is open, `tries` how often it was answered in vain; `filled` are the
-    slots to be forgotten when the flow ends; `passed` are the collect nodes since the last action, to which a
-    correction may still go back.
+    slots to be forgotten when the flow ends; `passed` are the collect nodes since the last action that commits, to
+    which a correction may still go back.
     """
 
     flow: str
