@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 ROOMS = ("bot.core", "bot.services", "bot.channels", "bot.web", "bot.console", "bot.reports", "nlu", "scripts", "store")
-SHARED = ("bot.settings", "bot.clock")  # plain values handed around with the centre
+SHARED = ("bot.settings", "bot.clock", "bot.logs")  # plain values handed around with the centre
 MAY: dict[str, frozenset[str]] = {
     "bot.core": frozenset(),
     "store": frozenset({"bot.core"}),
@@ -26,6 +26,7 @@ MAY: dict[str, frozenset[str]] = {
     "bot.reports": frozenset({"bot.core", "bot.services", "store", *SHARED}),
     "bot.settings": frozenset({"bot.core"}),
     "bot.clock": frozenset({"bot.core"}),
+    "bot.logs": frozenset({"bot.core"}),
 }
 """What of ours each room may import, besides itself."""
 
