@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Row, and_, bindparam, insert, select, text, update
-from sqlalchemy.orm import Session
+from sqlalchemy import Row, Update, and_, bindparam, insert, select, text
+from sqlalchemy.orm import Session, aliased
 
 from bot.core.words import Author, ChannelName, ConversationState, Language, Say
 from bot.services import contacts
@@ -51,11 +52,13 @@ class Held:
         self.changes.update(columns)
 
 
+_Number = aliased(Address)
 _phone = (
-    select(Address.sealed)
-    .where(Address.contact_id == Contact.id, Address.channel == bindparam("voice", ChannelName.VOICE))
-    .order_by(Address.rank, Address.id)
+    select(_Number.sealed)
+    .where(_Number.contact_id == Contact.id, _Number.channel == ChannelName.VOICE)
+    .order_by(_Number.rank, _Number.id)
     .limit(1)
+    .correlate(Contact)
     .scalar_subquery()
 )
 _COLUMNS = (
@@ -101,7 +104,7 @@ _LOCK = select(Conversation.id).where(Conversation.id == bindparam("conversation
 def find_open(session: Session, channel: ChannelName, address: str) -> Held | None:
     """The open conversation of an address, locked; None where there is none."""
     parameters = {"channel": channel, "blind": vault_of(session).blind(channel, address)}
-    row = session.execute(_BY_ADDRESS, parameters).one_or_none()
+    row = session.connection().execute(_BY_ADDRESS, parameters).one_or_none()
     if row is not None and row.id is not None and _locks(session):
         session.execute(_LOCK, {"conversation_id": row.id})
         row = session.execute(_BY_ADDRESS, parameters).one()  # it may have been closed while we waited
@@ -152,6 +155,9 @@ def open_conversation(
         )
         .returning(Conversation.id)
     ).scalar_one()
+    touch(
+        session, f"address:{address_id}"
+    )  # a page that showed the address's earlier conversation goes on with this one
     return hold(session, conversation_id)
 
 
@@ -185,24 +191,25 @@ def _held(session: Session, row: Row[Any]) -> Held:
     )
 
 
-_SAVE = update(Conversation).where(Conversation.id == bindparam("held_id")).execution_options(synchronize_session=False)
+_conversation, _line = Conversation.__table__, Message.__table__
+_SAVED = ("state", "staff_id", "language", "book", "flow", "seq", "revision")
+_ADD = _line.insert()
+
+
+@cache
+def _saving(columns: tuple[str, ...]) -> Update:
+    """The UPDATE of these columns, built once."""
+    new = {name: bindparam(f"new_{name}") for name in columns}
+    return _conversation.update().where(_conversation.c.id == bindparam("held_id")).values(new)
 
 
 def save(session: Session, held: Held) -> None:
     """Writes the working copy back and wakes whoever looks at it."""
     held.revision += 1
-    session.execute(
-        _SAVE.values(
-            state=held.state,
-            staff_id=held.staff_id,
-            language=held.language,
-            book=held.book,
-            flow=held.flow,
-            seq=held.seq,
-            revision=held.revision,
-            **held.changes,
-        ),
-        {"held_id": held.id},
+    columns = {name: getattr(held, name) for name in _SAVED} | held.changes
+    session.connection().execute(
+        _saving(tuple(sorted(columns))),
+        {"held_id": held.id} | {f"new_{name}": value for name, value in columns.items()},
     )
     held.changes = {}
     touch(session, f"conversation:{held.id}")
@@ -241,7 +248,7 @@ def add_lines(
             }
         )
     if rows:
-        session.execute(insert(Message), rows)
+        session.connection().execute(_ADD, rows)
     return rows
 
 

@@ -14,8 +14,8 @@ from functools import partial
 from typing import Any
 
 import structlog
-from sqlalchemy import Insert, bindparam, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import bindparam, select, update
+from sqlalchemy import text as sql
 from sqlalchemy.orm import Session
 
 from bot.core.words import Author, ConversationState, Incoming, Language, Parse, Say, as_buttons
@@ -183,28 +183,45 @@ def _receive(
     return Receipt(held.id, held.state, held.language, held.seq, answers), talk.expecting(held.flow)
 
 
-_STORED = {
-    "sqlite": sqlite.insert(Message).on_conflict_do_nothing().returning(Message.id),
-    "postgresql": postgresql.insert(Message).on_conflict_do_nothing().returning(Message.id),
-}
+_message = Message.__table__
+_STORE = sql(
+    """
+    INSERT INTO message
+        (conversation_id, seq, channel, author, text, key, private, provider_id, understood, at)
+    VALUES
+        (:conversation_id, :seq, :channel, 'customer', :text, '', :private, :provider_id, :understood, :at)
+    ON CONFLICT DO NOTHING RETURNING id
+    """
+).bindparams(
+    *(
+        bindparam(name, type_=_message.c[name].type)
+        for name in ("conversation_id", "seq", "channel", "text", "private", "provider_id", "understood", "at")
+    )
+)
+"""Written out, because SQLAlchemy compiles its own ON CONFLICT anew at every call."""
 
 
 def _store(
     session: Session, held: Held, incoming: Incoming, text: str, parse: Parse | None, now: datetime
 ) -> int | None:
     """Inserts the inbound row; None where the provider sent it before."""
-    statement: Insert = _STORED[session.get_bind().dialect.name]
-    row: dict[str, Any] = {
-        "conversation_id": held.id,
-        "seq": held.seq + 1,
-        "channel": incoming.channel,
-        "author": Author.CUSTOMER,
-        "text": text,
-        "provider_id": incoming.provider_id,
-        "understood": _understood(parse) if parse else None,
-        "at": now,
-    }
-    message_id = session.execute(statement, row).scalar_one_or_none()
+    message_id = (
+        session.connection()
+        .execute(
+            _STORE,
+            {
+                "conversation_id": held.id,
+                "seq": held.seq + 1,
+                "channel": incoming.channel,
+                "text": text,
+                "private": False,
+                "provider_id": incoming.provider_id,
+                "understood": _understood(parse) if parse else None,
+                "at": now,
+            },
+        )
+        .scalar_one_or_none()
+    )
     if message_id is not None:
         held.seq += 1
     return message_id
