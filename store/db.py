@@ -79,9 +79,7 @@ class Database:
     def read_now(self, work: Work[T]) -> T:
         """`read` for a caller without an event loop (the command line)."""
         with self._session(self.engine) as session:
-            result = work(session)
-            session.rollback()
-            return result
+            return work(session)  # closing rolls back, and leaves the rows that were read as they were read
 
     def write_now(self, work: Work[T]) -> T:
         """`write` for a caller without an event loop."""
