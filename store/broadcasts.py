@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from bot.core.words import BroadcastKind, BroadcastState, ChannelName, IncidentState, Outcome
+from bot.core.words import BroadcastKind, BroadcastState, ChannelName, IncidentState, Outcome, Purpose
 from store.base import Base, BigId, Json, UTCDateTime, append_only, held, words
 
 
@@ -64,14 +64,16 @@ class NotifyMe(Base):
 class Broadcast(Base):
     """An announcement. The author never approves it; audience and text are frozen when a second person does.
 
-    `audience` filters contacts ({"buildings": [...], "segments": [...]}); `channels` is the ladder each recipient
-    climbs; `cursor` is the last contact id fanned out, moved in the transaction of its page.
+    `audience` filters contacts ({"everybody": true} or {"buildings": [...], "segments": [...]}), or names the people of
+    the broadcast it follows; `channels` is the ladder each recipient climbs; `cursor` is the last recipient fanned out,
+    moved in the transaction of its page. `purpose` is the row of the permission table its deliveries go by.
     """
 
     __tablename__ = "broadcast"
     __table_args__ = (
         held(BroadcastKind, "kind"),
         held(BroadcastState, "state"),
+        held(Purpose, "purpose"),
         CheckConstraint("approver_id IS NULL OR approver_id <> author_id", name="second_person"),
         CheckConstraint("state IN ('draft', 'cancelled') OR approver_id IS NOT NULL", name="approved_by"),
         Index("ix_broadcast_state", "state"),
@@ -84,6 +86,7 @@ class Broadcast(Base):
     follows_id: Mapped[int | None] = mapped_column(ForeignKey("broadcast.id"))
     state: Mapped[BroadcastState] = mapped_column(words(BroadcastState), default=BroadcastState.DRAFT)
     drill: Mapped[bool] = mapped_column(default=False)
+    purpose: Mapped[Purpose] = mapped_column(words(Purpose), default=Purpose.EMERGENCY)
     audience: Mapped[dict[str, Any]] = mapped_column(Json)
     channels: Mapped[list[str]] = mapped_column(Json)
     text_zh: Mapped[str] = mapped_column(Text)
