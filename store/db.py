@@ -33,8 +33,9 @@ Work = Callable[[Session], T]
 POSTGRES_THREADS = 8
 SQLITE_READERS = 4
 GROUP = 64  # writes committed together at most
-RETRIES = 3  # deadlocks and serialization failures on PostgreSQL
-RETRY_STATES = frozenset({"40001", "40P01"})
+RETRIES = 3  # of a transaction that ran into another one on PostgreSQL
+RETRY_STATES = frozenset({"40001", "40P01", "23505"})
+"""Serialization failure, deadlock, and a row somebody else inserted a moment earlier: run again, and it is found."""
 
 
 @dataclass(frozen=True, slots=True)
