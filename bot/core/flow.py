@@ -29,6 +29,7 @@ from bot.core.filling import (
     plain,
     volunteered,
     words_answer,
+    yes_or_no,
 )
 from bot.core.flow_run import MAX_ACTS, Run
 from bot.core.flow_state import Frame, State, Step, Turn, Visit
@@ -43,6 +44,7 @@ INTERRUPT = 0.5  # confidence from which another topic breaks into an open quest
 INTERRUPT_WORDS = 0.85  # … where the words could be the answer
 COMMAND_IN_WORDS = 0.7
 CLARIFY_MARGIN = 0.12  # two meanings closer than this are put to the customer
+CLARIFY_ABOVE = 0.5  # together; less is no choice between two, it was not understood
 CLARIFY_BELOW = 0.6  # … unless the first one is this sure
 STRONG_ANGER = 2
 SAID = 200  # characters of a message that a case's subject may quote
@@ -151,10 +153,12 @@ def _pressed(run: Run, heard: _Heard) -> bool:
     if not heard.slots:
         return False
     question = run.question
-    answers = question is not None and question.slot in heard.slots
-    if answers or heard.offered:
-        run.fill(run.coerced(heard.slots, heard.slots if heard.offered else (question.slot,) if question else ()))
-    return True  # a choice of an earlier question: the open one is put again
+    allowed = tuple(heard.slots) if heard.offered else ()
+    if question is not None and question.slot in heard.slots:
+        allowed = (*allowed, question.slot)
+    values = run.coerced(heard.slots, allowed)
+    run.fill(values)
+    return bool(values) or not allowed  # nothing allowed: a choice of an earlier question; the open one is put again
 
 
 def _urgent(run: Run, heard: _Heard) -> bool:
@@ -177,6 +181,8 @@ def _upset(run: Run, heard: _Heard) -> bool:
 
 def _command(run: Run, heard: _Heard) -> bool:
     intent, question = heard.parse.intent, run.question
+    if intent in NOTHING and yes_or_no(heard.text, heard.parse) is False:
+        intent = "deny"
     if intent not in COMMANDS or _answers(run, heard):
         return False
     if question and question.force_slot_filling and heard.parse.confidence < COMMAND_IN_WORDS:
@@ -254,10 +260,10 @@ def _clarify(run: Run, heard: _Heard) -> bool:
         return False
     (first, sure), (second, close) = heard.parse.ranking[:2]
     margin = float(run.context().get("clarify_margin", CLARIFY_MARGIN))
-    if heard.parse.intent != first or sure >= CLARIFY_BELOW or sure - close >= margin:
+    if heard.parse.intent != first or sure >= CLARIFY_BELOW or sure - close >= margin or sure + close < CLARIFY_ABOVE:
         return False
-    flows = {run.trigger(first, sure), run.trigger(second, close)}
-    if None in flows or len(flows) < 2:
+    one, other = run.trigger(first, sure), run.trigger(second, close)
+    if one is None or other is None or one.id == other.id:
         return False
     run.start("pattern_clarification")
     return True
