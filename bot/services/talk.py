@@ -142,7 +142,7 @@ def _play(
     context = {**context_of(centre, held), **kept}
     says: list[Say] = []
     try:
-        if greet and not state.turns and not state.stack and START in book.flows:
+        if greet and not stored and START in book.flows:
             opening = _finish(session, centre, held, flow.begin(book, state, START, context, now), book, context, now)
             says += opening[1]
             state = opening[0].state
