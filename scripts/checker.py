@@ -27,6 +27,7 @@ from bot.core.book import (
     Variant,
 )
 from bot.core.conditions import Condition, Scope, names
+from bot.core.filling import coerce
 from bot.core.flow_run import ENGINE_CONTEXT
 from bot.core.payload import IntentPayload, SlotsPayload, read_payload
 from bot.core.wording import PLACEHOLDER
@@ -216,8 +217,11 @@ class _Examination:
         if isinstance(read_as, IntentPayload) and read_as.intent not in self.intents:
             self._add(place, f"unknown intent `{read_as.intent}` on a button", nearest(read_as.intent, self.intents))
         if isinstance(read_as, SlotsPayload):
-            for slot in read_as.slots:
-                self._slot(place, slot)
+            for name, value in read_as.slots.items():
+                self._slot(place, name)
+                slot = self.book.slots.get(name)
+                if slot and not PLACEHOLDER.search(payload) and coerce(slot, value) is None:
+                    self._add(place, f"`{payload}` gives slot `{name}` no value it can hold")
 
     def _triggers(self) -> None:
         for intent, triggers in self.book.triggers.items():

@@ -48,9 +48,48 @@ ACTIONS: Mapping[str, Action] = {
     "action_find_incident": Action(("unit",), ("incident_open", "incident_text", "incident_eta", "incident_cause")),
     "action_notify_when_over": Action(("unit", "phone"), commits=True),
     "action_acknowledge": Action(commits=True),
-    # facts
-    "action_answer": Action(("topic", "about"), ("answer_text",)),
+    # facts: what the operator's own data say; a result left out is not known, and the flow says so
     "action_service_hours": Action((), ("hours_text", "hours_open")),
+    "action_answer": Action(("topic", "about"), ("answer_text",)),
+    "action_lookup_order": Action(
+        ("order_no",),
+        (
+            "order_found",
+            "order_no",
+            "order_state_text",
+            "order_dispatched",
+            "order_address",
+            "tracking_text",
+            "tracking_stalled",
+        ),
+    ),
+    "action_change_order": Action(("order_no", "change", "value"), ("change_ok", "change_problem"), commits=True),
+    "action_lookup_product": Action(
+        ("product",),
+        (
+            "product_found",
+            "product_name",
+            "stock_count",
+            "variants_text",
+            "fabric_text",
+            "make_text",
+            "related_product",
+        ),
+    ),
+    "action_size": Action(("product", "height", "weight"), ("size_advice",)),
+    "action_promotion": Action(("basket_amount",), ("promotion_text", "free_shipping_from", "amount_missing")),
+    "action_coupon": Action((), ("coupon_text",), commits=True),
+    "action_warranty": Action(
+        ("wish", "purchase_date", "user_caused", "appearance_ok", "repair_count", "repair_days", "unit_price"),
+        ("warranty_known", "warranty_allowed", "warranty_text", "warranty_papers", "warranty_fee"),
+    ),
+    "action_book_visit": Action(
+        ("unit", "preferred_time", "product"), ("visit_ok", "visit_at", "visit_problem", "case_number"), commits=True
+    ),
+    "action_move_visit": Action(
+        ("preferred_time",), ("visit_found", "visit_ok", "visit_at", "visit_problem"), commits=True
+    ),
+    "action_subscribe": Action(("scope",), commits=True),
 }
 
 CONTEXT: Mapping[str, str] = {

@@ -39,6 +39,7 @@ _NUMBERED = re.compile(
     r"(?:第|选|按|option |number )?\s*([0-9]{1,2}|[一二三四五六七八九十])\s*(?:个|号|项|#|\.|、|\))?"
 )
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+ONLY_ANSWERS = frozenset({"number", "rating", "affirm", "deny", "cancel", "repeat"})  # mean nothing unasked
 SHORT_ANSWER = 12  # characters; in a longer one a yes or no may belong to something else
 _EDGES = " \t\r\n。.!！?？,，、~～…"
 
@@ -94,7 +95,7 @@ def answer(slot: Slot, text: str, parse: Parse) -> Filled | None:
             case _:
                 continue
     if slot.kind is SlotKind.BOOL:
-        value = _yes_or_no(text, parse)
+        value = yes_or_no(text, parse)
     elif slot.kind in NUMERIC:
         value = coerce(slot, _as_number(text))
     elif slot.kind is SlotKind.CATEGORICAL:
@@ -122,7 +123,7 @@ def accepts_words(slot: Slot) -> bool:
 def volunteered(book: Book, flow: Flow, parse: Parse, known: Mapping[str, Any], used: Entity | None) -> dict[str, Any]:
     """Slots the flow will ask for and the message already names, each entity for one slot only."""
     found: dict[str, Any] = {}
-    free = [e for e in parse.entities if e is not used]
+    free = [e for e in parse.entities if e.kind not in ONLY_ANSWERS and not _overlap(e, used)]
     for collect in collects(book, flow):
         slot = book.slots[collect.slot]
         if collect.ask_before_filling or known.get(slot.name) is not None or slot.name in found:
@@ -135,6 +136,10 @@ def volunteered(book: Book, flow: Flow, parse: Parse, known: Mapping[str, Any], 
                     free.remove(entity)
                     break
     return found
+
+
+def _overlap(one: Entity, other: Entity | None) -> bool:
+    return other is not None and one.start < other.end and other.start < one.end
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +238,7 @@ def _number(slot: Slot, raw: Any) -> float | int | None:
     return int(number) if number.is_integer() else None
 
 
-def _yes_or_no(text: str, parse: Parse) -> bool | None:
+def yes_or_no(text: str, parse: Parse) -> bool | None:
     """Yes or no found in a short answer, whatever its intent."""
     said = {e.kind for e in parse.entities} & {"affirm", "deny"}
     return "affirm" in said if len(said) == 1 and len(text) <= SHORT_ANSWER else None

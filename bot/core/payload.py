@@ -11,7 +11,7 @@ from typing import Any
 _INTENT = re.compile(r"/([A-Za-z_][\w-]*)\s*(\{.*\})?\s*", re.DOTALL)
 _SET = re.compile(r"/SetSlots\((.*)\)\s*", re.DOTALL)
 _PAIR = re.compile(r"""\s*([A-Za-z_]\w*)\s*=\s*("(?:[^"\\]|\\.)*"|'[^']*'|[^,]*?)\s*(?:,|$)""")
-_WORDS: Mapping[str, bool | None] = {"true": True, "false": False, "null": None, "none": None}
+_WORDS: Mapping[str, bool | None] = {"true": True, "false": False, "null": None}
 
 
 @dataclass(frozen=True, slots=True)

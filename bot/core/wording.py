@@ -12,6 +12,7 @@ from bot.core.conditions import holds
 from bot.core.words import Button, Language, Say
 
 PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
+GAP = re.compile(r" +([ ,.!?])")  # what an empty placeholder leaves behind
 WEEKDAYS = {
     Language.ZH: ("周一", "周二", "周三", "周四", "周五", "周六", "周日"),
     Language.EN: ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"),
@@ -86,7 +87,7 @@ def _fill(
         slot = kinds.get(name)
         return _show(value_of(name, slots, context), slot.kind if slot else SlotKind.TEXT, language)
 
-    return PLACEHOLDER.sub(shown, text).strip()
+    return GAP.sub(r"\1", PLACEHOLDER.sub(shown, text)).strip()
 
 
 def _show(value: Any, kind: SlotKind, language: Language) -> str:
