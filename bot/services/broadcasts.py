@@ -1,8 +1,8 @@
 """A broadcast in flight: launched once, fanned out in pages, climbed by the silent, acknowledged, stopped, finished
 (DESIGN §3, ONE BROADCAST). What happens before the launch is announcements.py's; one person's way is recipients.py's.
 
-The outbox asks `wanted` before a row goes out and tells `delivery_changed` what becomes of it; the heartbeat calls `tick`.
-The rows of a stopped broadcast wait until it expires, so that resuming it needs nothing but their time.
+The outbox asks `wanted` before a row goes out and tells `delivery_changed` what becomes of it; the heartbeat calls
+`tick`. The rows of a stopped broadcast wait until it expires, so that resuming it needs nothing but their time.
 """
 
 from __future__ import annotations
@@ -372,7 +372,7 @@ def counts(session: Session, broadcast_id: int) -> dict[Outcome, int]:
         .where(BroadcastRecipient.broadcast_id == broadcast_id)
         .group_by(BroadcastRecipient.outcome)
     ).all()
-    return dict.fromkeys(Outcome, 0) | {outcome: count for outcome, count in rows}
+    return dict.fromkeys(Outcome, 0) | {row[0]: row[1] for row in rows}
 
 
 # ── shared ──

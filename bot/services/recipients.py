@@ -1,7 +1,7 @@
 """One person of a broadcast's audience, from the first channel to their one outcome (DESIGN §3, ONE BROADCAST).
 
-Which step comes next and what outcome the deliveries prove is decided by bot/core/broadcast.py; this room reads what that
-needs and writes down what it says. The same `advance` serves the fan-out, every report on a delivery and the climb.
+Which step comes next and what outcome the deliveries prove is decided by bot/core/broadcast.py; this room reads what
+that needs and writes down what it says. The same `advance` serves the fan-out, every report and the climb.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -31,6 +32,7 @@ from bot.core.words import (
 from bot.services import gate, outbox
 from bot.services.announcement_lines import asks, put_line, words_for
 from bot.services.centre import Centre
+from bot.services.contacts import survivor
 from bot.services.outbox import OWN_PAGES
 from store.db import touch
 from store.tables import Acknowledgement, Address, Broadcast, BroadcastRecipient, Contact, Delivery
@@ -71,7 +73,7 @@ def people(session: Session, broadcast: Broadcast, contact_ids: Collection[int])
     rows = session.execute(
         select(Contact.id, Contact.language, Contact.merged_into_id).where(Contact.id.in_(contact_ids))
     ).all()
-    homes = {row.id: row.merged_into_id or row.id for row in rows}
+    homes = {row.id: survivor(session, row.id) if row.merged_into_id else row.id for row in rows}
     reaches = reaches_of(session, frozenset(homes.values()))
     favourites = _favourites(session, broadcast, contact_ids)
     return {
@@ -226,7 +228,8 @@ def _send(
     """One more delivery to this person. On our own pages it is a line of their conversation, there already."""
     say = words_for(centre, broadcast, person.language, step.channel)
     recipient.step += 1
-    state, error, links = DeliveryState.QUEUED, None, {}
+    state, error = DeliveryState.QUEUED, None
+    links: dict[str, Any] = {}
     if step.channel in OWN_PAGES:
         state, error = DeliveryState.ACCEPTED, _refused(session, centre, broadcast, person, step, now)
         if error is None:
@@ -274,7 +277,7 @@ def _refused(
 
 def _line(
     session: Session, centre: Centre, broadcast: Broadcast, person: Person, step: Try, say: Say, now: datetime
-) -> dict[str, int]:
+) -> dict[str, Any]:
     conversation_id, message_id = put_line(
         session,
         centre,
