@@ -262,7 +262,7 @@ def _clarify(run: Run, heard: _Heard) -> bool:
     margin = float(run.context().get("clarify_margin", CLARIFY_MARGIN))
     if heard.parse.intent != first or sure >= CLARIFY_BELOW or sure - close >= margin or sure + close < CLARIFY_ABOVE:
         return False
-    one, other = run.trigger(first, sure), run.trigger(second, close)
+    one, other = run.trigger(first, 1.0), run.trigger(second, 1.0)  # which of them is what is asked
     if one is None or other is None or one.id == other.id:
         return False
     run.start("pattern_clarification")

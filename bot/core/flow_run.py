@@ -412,7 +412,9 @@ class Run:
             self.topic = flow.id
 
     def _may(self, trigger: Trigger, confidence: float) -> bool:
-        return confidence >= trigger.threshold and not self.book.flows[trigger.flow].repairs
+        """A meaning starts a flow when it is sure enough, by the trigger's threshold and the operator's policy."""
+        sure = max(trigger.threshold, float(self._given.get("understand", 0.0)))
+        return confidence >= sure and not self.book.flows[trigger.flow].repairs
 
     def _let_go(self, frames: Iterable[Frame]) -> None:
         for frame in list(frames):

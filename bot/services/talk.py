@@ -120,6 +120,7 @@ def context_of(centre: Centre, held: Held) -> dict[str, Any]:
         "broadcast": held.broadcast_id,
         "not_understood_limit": policies.chat.misses,
         "clarify_margin": policies.chat.clarify,
+        "understand": policies.chat.understand,
     }
 
 
