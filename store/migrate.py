@@ -9,12 +9,17 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import make_url, text
+from sqlalchemy import Connection, Engine, make_url, text
+from sqlalchemy.exc import OperationalError
 
 from store.db import offline_engine
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 LOCK = 7_203_511  # any number, the same in every process
+
+
+class UnreachableError(Exception):
+    """The database does not answer, or does not let us in; the message holds no password."""
 
 
 def config(url: str) -> Config:
@@ -26,13 +31,13 @@ def config(url: str) -> Config:
 
 
 def upgrade(url: str) -> None:
-    """Applies every migration that is missing."""
+    """Applies every migration that is missing. Raises UnreachableError."""
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         Path(parsed.database or "").parent.mkdir(parents=True, exist_ok=True)
     engine = offline_engine(url)
     try:
-        with engine.connect() as connection:
+        with _connected(engine) as connection:
             if engine.dialect.name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": LOCK})
                 connection.commit()
@@ -44,3 +49,11 @@ def upgrade(url: str) -> None:
                 connection.commit()
     finally:
         engine.dispose()
+
+
+def _connected(engine: Engine) -> Connection:
+    try:
+        return engine.connect()
+    except OperationalError as error:
+        told = str(error.orig).strip().splitlines()
+        raise UnreachableError(f"{engine.url.render_as_string()}: {told[0] if told else error.code}") from error
