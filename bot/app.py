@@ -41,7 +41,7 @@ def build(settings: Settings, *, clock: Clock | None = None, with_demo: bool | N
     clock = clock or _clock(settings)
     database = Database(settings.database, Vault(settings.kept_secret()))
     demonstrates = _load_demo(settings, database, clock, with_demo)
-    library = Library(_roots(settings, demonstrates), settings.packs, clock.now)
+    library = Library(script_roots(settings, demonstrates=demonstrates), settings.packs, clock.now)
     database.write_now(lambda session: library.keep(session, clock.now()))
     return Centre(
         settings=settings,
@@ -61,7 +61,7 @@ def create_app(centre: Centre, *, heartbeat: bool = True) -> FastAPI:
     async def life(app: FastAPI) -> AsyncIterator[None]:
         beat = Heartbeat(centre)
         app.state.heartbeat = beat
-        async with centre.live.running(), centre.understanding.running():
+        async with centre.live.running():
             if heartbeat:
                 await beat.start()
             try:
@@ -69,6 +69,7 @@ def create_app(centre: Centre, *, heartbeat: bool = True) -> FastAPI:
             finally:
                 if heartbeat:
                     await beat.stop()
+                await centre.understanding.close()
         centre.db.close()
 
     app = FastAPI(title="Hotline", version="0.1.0", lifespan=life, redoc_url=None)
@@ -90,7 +91,7 @@ def _load_demo(settings: Settings, database: Database, clock: Clock, with_demo: 
     return bool(database.read_now(demo.accounts))
 
 
-def _roots(settings: Settings, demonstrates: bool) -> list[Path]:
+def script_roots(settings: Settings, *, demonstrates: bool) -> list[Path]:
     """Where scripts and policies lie: the shipped ones, the demo's figures over them, the operator's over all."""
     roots = [SHIPPED]
     if demonstrates:
@@ -106,8 +107,7 @@ def _understanding(settings: Settings) -> Understanding:
         data_dir=TRAINING,
         cache_dir=settings.data_dir.resolve() / "models",
         extra=(taught,),
-        wanted=settings.nlu,
-        rasa_url=str(settings.rasa_url),
+        rasa_url=str(settings.rasa_url) if settings.nlu == "rasa" else None,
     )
 
 
