@@ -43,6 +43,10 @@ MENDABLE = (Reason.SEASONS_UNSET, Reason.DELAY_UNSET, Reason.NO_WINDOW, FLOW_MIS
 EVENT_GROUPS = tuple(g for g in FollowUpGroup if g not in (FollowUpGroup.AFTER_COMPLAINT, FollowUpGroup.REQUESTED))
 """The kinds of event other systems may tell us of."""
 
+ORDINARY = frozenset({"suggestion", "low_reason", "needs_help", "problem_solved", "solved", "rating"})
+ORDINARY_PREFIX = "score_"
+"""Questions whose answers are about the service; every other answer is taken for a health answer (REQ-G18)."""
+
 CLOSED_CASE = "case"  # the source of events we make ourselves when a complaint is closed
 RETURNS_FROM = timedelta(days=7)  # closed cases are looked for so far back
 PAGE = 100
@@ -240,6 +244,11 @@ def _closed_complaints(session: Session, now: datetime) -> list[Case]:
             .limit(PAGE)
         )
     )
+
+
+def is_health(question: str) -> bool:
+    """Whether an answer to it is about somebody's health, so that only those may see it who are allowed to."""
+    return question not in ORDINARY and not question.startswith(ORDINARY_PREFIX)
 
 
 # ── what flows ask for ──
