@@ -12,9 +12,8 @@ from zoneinfo import ZoneInfo
 import yaml
 
 from bot.core.words import Language, Parse
-from nlu import model
+from nlu import lexicon, model
 from nlu.emotion import emotion
-from nlu.engine import OUT_OF_SCOPE
 from nlu.entities import extract
 from nlu.examples import BadExamples, digest, files
 from nlu.features import language_of
@@ -49,7 +48,7 @@ class Embedded:
         intent, confidence = verdict.ranking[0] if verdict.ranking else ("", 0.0)
         return Parse(
             text=text,
-            intent=intent if verdict.fits and intent != OUT_OF_SCOPE else "",
+            intent=intent if verdict.fits else "",
             confidence=confidence,
             ranking=verdict.ranking,
             entities=extract(text, now, zone),
@@ -73,7 +72,7 @@ def cache_path(data_dir: Path, cache_dir: Path, extra: Sequence[Path] = ()) -> P
     """Where the model of exactly these files is kept."""
     used = [path for place in (data_dir, *extra) for path in files(place)]
     used += [path for path in (data_dir.parent / CATALOGUE,) if path.is_file()]
-    return cache_dir / f"embedded-{digest(used, model.FORMAT)}.npz"
+    return cache_dir / f"embedded-{digest([*used, lexicon.PATH], model.FORMAT)}.npz"
 
 
 def answer_only(data_dir: Path) -> frozenset[str]:

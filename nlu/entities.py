@@ -40,18 +40,22 @@ _NUMBER_CUE = re.compile(rf"\d|[{ZH}半]|\b{EN}", re.IGNORECASE)
 _CASE = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]\d{8}-\d{3,6}(?!\d)")
 _PHONE_CUE = re.compile(r"\d(?:[\s().-]{0,2}\d){6}")
 _TRACKING = re.compile(
-    r"(?<![A-Za-z0-9])(?:(?:SF|YT|JD|JDV|JT|ZTO|STO|YD|EMS|DB|HT|ZT)\w?\d{9,15}|1Z[A-Z0-9]{16}|[A-Z]{2}\d{9}[A-Z]{2})(?![A-Za-z0-9])"
-    r"|(?:运单号?|快递单?号?|物流单?号?|tracking(?:\s+(?:number|no\.?|code))?)\s*(?:是|为|is|:|：|#)?\s*(?P<cued>[A-Za-z0-9]{8,22})",
+    r"(?<![A-Za-z0-9])(?:(?:SF|YT|JD|JDV|JT|ZTO|STO|YD|EMS|DB|HT|ZT)\w?\d{9,15}|1Z[A-Z0-9]{16}"
+    r"|[A-Z]{2}\d{9}[A-Z]{2})(?![A-Za-z0-9])"
+    r"|(?:运单号?|快递单?号?|物流单?号?|tracking(?:\s+(?:number|no\.?|code))?)\s*(?:是|为|is|:|："
+    r"|#)?\s*(?P<cued>[A-Za-z0-9]{8,22})",
     re.IGNORECASE,
 )
 _ORDER = re.compile(
-    r"(?:订单编?号?|单号|编号|order(?:\s+(?:number|no\.?|id))?)\s*(?:是|为|is|was|:|：|#|尾号)*\s*(?P<cued>#?[A-Za-z]{0,4}-?\d[A-Za-z0-9-]{3,24})"
+    r"(?:订单编?号?|单号|编号|order(?:\s+(?:number|no\.?|id))?)\s*(?:是|为|is|was|:|：|#"
+    r"|尾号)*\s*(?P<cued>#?[A-Za-z]{0,4}-?\d[A-Za-z0-9-]{3,24})"
     r"|(?<![A-Za-z0-9.-])(?P<bare>(?:[A-Za-z]{1,4}-?)?\d{10,24}|#\d{4,20})(?![A-Za-z0-9-])",
     re.IGNORECASE,
 )
 _MONEY = re.compile(
     rf"(?P<sign>[¥￥$€£]|\bRMB|\bCNY|\bUSD)\s?(?P<a>\d[\d,]*(?:\.\d+)?)"
-    rf"|(?P<b>{_N})\s?(?:元|块钱?|圆|RMB|CNY|人民币|yuan\b|dollars?\b|bucks\b|euros?\b|pounds?\b|kuai\b)(?P<tenths>[一二三四五六七八九\d](?!\d))?(?:毛|角)?"
+    rf"|(?P<b>{_N})\s?(?:元|块钱?|圆|RMB|CNY|人民币|yuan\b|dollars?\b|bucks\b|euros?\b|pounds?\b"
+    rf"|kuai\b)(?P<tenths>[一二三四五六七八九\d](?!\d))?(?:毛|角)?"
     rf"|(?P<c>[\d一二三四五六七八九]|十)[毛角]钱?",
     re.IGNORECASE,
 )
@@ -78,7 +82,8 @@ _QUANTITY = re.compile(
     re.IGNORECASE,
 )
 _NUMBER = re.compile(
-    rf"(?<![A-Za-z\d.])\d[\d,]*(?:\.\d+)?万?(?![A-Za-z\d])|(?<![{ZH}])[{ZH}]{{2,}}(?![{ZH}])|^\s*(?:[{ZH}]|{EN})\s*$",
+    rf"(?<![A-Za-z\d.])\d[\d,]*(?:\.\d+)?万?(?![A-Za-z\d])|(?<![{ZH}])[{ZH}]{{2,}}(?![{ZH}])|^\s*(?:[{ZH}]"
+    rf"|{EN})\s*$",
     re.IGNORECASE,
 )
 _B = rf"(?:[A-Za-z]|\d{{1,3}}|[{ZH}]{{1,3}})"
@@ -88,8 +93,10 @@ _UNIT = re.compile(
     rf"|(?P<u2>{_B})\s*单元\s*(?P<r2>\d{{3,4}}|[{ZH}]{{3,6}})\s*(?:室|号房?|户)?"
     rf"|(?P<b5>{_B})\s*(?:号楼|[栋幢座])\s*(?P<u5>{_B})\s*(?:单元|门)"
     rf"|(?<![\d-])(?P<b3>\d{{1,2}})[-–—](?P<u3>\d{{1,2}})[-–—](?P<r3>\d{{3,4}})(?![\d-])"
-    r"|\b(?:building|block|tower)\s+(?P<b4>[A-Za-z]|\d{1,3}|one|two|three|four|five|six|seven|eight|nine|ten)\b[\s,]*"
-    r"(?:(?:unit|entrance)\s+(?P<u4>[A-Za-z]|\d{1,3})\b[\s,]*)?(?:(?:room|flat|apartment|apt\.?|no\.?|#)\s*)?(?P<r4>[A-Za-z]?\d{2,5})\b",
+    r"|\b(?:building|block|tower)\s+(?P<b4>[A-Za-z]|\d{1,3}|one|two|three|four|five|six|seven|eight|nine"
+    r"|ten)\b[\s,]*"
+    r"(?:(?:unit|entrance)\s+(?P<u4>[A-Za-z]|\d{1,3})\b[\s,]*)?(?:(?:room|flat|apartment|apt\.?|no\.?"
+    r"|#)\s*)?(?P<r4>[A-Za-z]?\d{2,5})\b",
     re.IGNORECASE,
 )
 _UNIT_CUE = re.compile(r"[号栋幢座元室]|\d[-–—]\d|building|block|tower", re.IGNORECASE)
@@ -97,21 +104,30 @@ _UNIT_CUE = re.compile(r"[号栋幢座元室]|\d[-–—]\d|building|block|tower
 _TAIL = r"(?:[的了啊呀吧呢哦喔哈啦嘛哟滴]|please|thanks|thank you|谢谢|您|你)*"
 _ANSWERS = (
     ("repeat", (
-        r"(?:请|麻烦)?(?:你|您)?(?:再|重新?)(?:说|讲|来|念|重复)(?:一)?[遍次下](?:行吗|好吗|可以吗)?|没听(?:清楚?|见|懂|明白)|没看[懂明]白?|重复一?[下遍]|(?:你|您)?(?:刚才?)?说(?:什么|啥)"
-        r"|什么意思|啥意思|(?:say|come) (?:that |it )?again|(?:please )?repeat(?: that| it)?|pardon(?: me)?|(?:i )?(?:didn'?t|did not|couldn'?t) (?:hear|catch|get)(?: that| you| it)?"
+        r"(?:请|麻烦)?(?:你|您)?(?:再|重新?)(?:说|讲|来|念|重复)(?:一)?[遍次下](?:行吗|好吗|可以吗)?"
+        r"|没听(?:清楚?|见|懂|明白)|没看[懂明]白?|重复一?[下遍]|(?:你|您)?(?:刚才?)?说(?:什么|啥)"
+        r"|什么意思|啥意思|(?:say|come) (?:that |it )?again|(?:please )?repeat(?: that| it)?|pardon(?: me)?"
+        r"|(?:i )?(?:didn'?t|did not|couldn'?t) (?:hear|catch|get)(?: that| you| it)?"
         r"|what did you say|what was that"
     )),
     ("cancel", (
-        r"(?:那)?算了(?:吧)?(?:不(?:弄|办|要|用|搞|问|约|说)了?)?|(?:我)?(?:想|要)?取消(?:吧|掉)?|不(?:弄|办|搞|问)了|退出|到此为止"
-        r"|(?:please )?cancel(?: (?:that|it|this))?|never ?mind|forget (?:it|about it)|stop(?: (?:it|this))?|quit|abort|drop it"
+        r"(?:那)?算了(?:吧)?(?:不(?:弄|办|要|用|搞|问|约|说)了?)?|(?:我)?(?:想|要)?取消(?:吧|掉)?|不(?:弄|办|搞"
+        r"|问)了|退出|到此为止"
+        r"|(?:please )?cancel(?: (?:that|it|this))?|never ?mind|forget (?:it|about it)|stop(?: (?:it|this))?"
+        r"|quit|abort|drop it"
     )),
     ("deny", (
-        r"不+|不(?:是|对|要|用|行|可以|好|需要|想|同意|方便|愿意|确定|必|会)(?:的|了)?|没(?:有|了)?|没有的事|别|否|错|不是这个|并不是|不太(?:方便|行|好)"
-        r"|no+|nope|nah|not? (?:really|now|yet|at all|correct|right|ok|okay|necessary|needed|thanks)|no thank(?:s| you)|don'?t|i don'?t(?: think so)?|incorrect|wrong|negative|n"
+        r"不+|不(?:是|对|要|用|行|可以|好|需要|想|同意|方便|愿意|确定|必|会)(?:的|了)?|没(?:有|了)?|没有的事|别"
+        r"|否|错|不是这个|并不是|不太(?:方便|行|好)"
+        r"|no+|nope|nah|not? (?:really|now|yet|at all|correct|right|ok|okay|necessary|needed|thanks)"
+        r"|no thank(?:s| you)|don'?t|i don'?t(?: think so)?|incorrect|wrong|negative|n"
     )),
     ("affirm", (
-        r"[嗯恩哦噢]+|是+|是[的啊]|对+|对的?没错|没错|好+|好[的吧]|行+|可以|可以的|同意|方便|有空|没问题|没事|愿意|需要|要|要的|确[定认]|当然|必须的?|有|中|成|妥|得嘞|收到|明白|知道|就这样|就这个|就是"
-        r"|y|yes+|yeah|yep|yup|ya|ok(?:ay)?|k|sure|correct|right|of course|certainly|absolutely|definitely|fine|alright|all right|go ahead|please do|sounds good|that'?s (?:right|correct|fine)|i do|i am|it is|exactly|got it|no problem|confirmed?"
+        r"[嗯恩哦噢]+|是+|是[的啊]|对+|对的?没错|没错|好+|好[的吧]|行+|可以|可以的|同意|方便|有空|没问题|没事"
+        r"|愿意|需要|要|要的|确[定认]|当然|必须的?|有|中|成|妥|得嘞|收到|明白|知道|就这样|就这个|就是"
+        r"|y|yes+|yeah|yep|yup|ya|ok(?:ay)?|k|sure|correct|right|of course|certainly|absolutely|definitely|fine"
+        r"|alright|all right|go ahead|please do|sounds good|that'?s (?:right|correct|fine)|i do|i am|it is"
+        r"|exactly|got it|no problem|confirmed?"
     )),
 )  # fmt: skip
 _ANSWER = re.compile(

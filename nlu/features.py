@@ -1,8 +1,9 @@
-"""What the embedded classifier sees of a text: words, pairs of words and pieces of words.
+"""What the embedded classifier sees of a text: words, pairs of words, pieces of words, and what words mean.
 
 Latin text gives words with their neighbours, pairs of words that stand near each other, and character 2–5-grams inside a
 word (typos leave most of them whole). Chinese gives characters with their neighbours and 2–4-grams of each run, which
-needs no word segmentation (a segmenter earned 0.6 points at most, for 65 MB and 0.7 s).
+needs no word segmentation (a segmenter earned 0.6 points at most, for 65 MB and 0.7 s). In both, the lexicon names the
+groups of words that say the same.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import re
 import unicodedata
 
 from bot.core.words import Language
+from nlu.lexicon import shipped
 
 LONGEST = 400
 """Characters looked at: the beginning and the end of a longer text, where people say what they want."""
@@ -42,11 +44,11 @@ def language_of(text: str, otherwise: Language = Language.ZH) -> Language:
     return Language.ZH if han > words else Language.EN
 
 
-def grams(text: str) -> tuple[set[str], set[str], set[str]]:
-    """Words, pairs and pieces of `text`, which is normalised here."""
+def grams(text: str) -> tuple[set[str], set[str], set[str], set[str]]:
+    """Words, pairs, pieces and the lexicon's groups of `text`, which is normalised here."""
     plain = _LONG_NUMBER.sub("0000", normalise(text))
     tokens = _TOKEN.findall(plain)
-    return _words(tokens), _pairs(tokens), _pieces(plain)
+    return _words(tokens), _pairs(tokens), _pieces(plain), shipped().groups(plain)
 
 
 def _words(tokens: list[str]) -> set[str]:

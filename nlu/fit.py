@@ -12,7 +12,7 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from scipy.special import log_softmax
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
+from threadpoolctl import threadpool_limits
 
 from nlu.engine import OUT_OF_SCOPE
 from nlu.examples import Example
@@ -34,8 +35,8 @@ FEW = 20
 MANY = 6000
 """From so many examples on, grams seen once are left out and one rehearsal is enough."""
 
-SHARES = (0.7, 1.0, 1.0)
-"""The length given to words, pairs and pieces: by cross-validation on public training sets."""
+SHARES = (0.7, 1.0, 1.0, 0.4)
+"""The length given to words, pairs, pieces and groups: by cross-validation on public training sets."""
 
 SVM_COST = 0.7
 SOFTMAX_COST = 10.0
@@ -43,7 +44,7 @@ REHEARSALS = 3
 HELD_OUT_INTENTS = 5
 """A rehearsal leaves out every fifth intent."""
 
-MAY_LOSE = 0.025
+MAY_LOSE = 0.03
 """The share of rightly understood examples the detector may turn away."""
 
 SEED = 20260101
@@ -91,6 +92,11 @@ def fit(
     progress: Progress = lambda _what, _far: None,
 ) -> Fitted:
     """Trains on `examples`; at least two intents are needed (ValueError)."""
+    with threadpool_limits(limits=1):  # the matrices are small: more threads only wait for each other
+        return _fit(examples, answer_only, progress)
+
+
+def _fit(examples: Sequence[Example], answer_only: frozenset[str], progress: Progress) -> Fitted:
     intents = tuple(sorted({example.intent for example in examples}))
     if len(intents) < 2:
         raise ValueError("training needs examples of at least two intents")
@@ -98,17 +104,17 @@ def fit(
     labels = np.array([number[example.intent] for example in examples])
     progress("features", 0.0)
     tables = _tables([example.text for example in examples])
+    oos = number.get(OUT_OF_SCOPE)
     rehearsals = []
     rounds = 1 if len(examples) >= MANY else REHEARSALS
     for n in range(rounds):
         progress("rehearsal", 0.1 + 0.6 * n / rounds)
-        rehearsals.append(_rehearse(tables, labels, len(intents), n))
+        rehearsals.append(_rehearse(tables, labels, len(intents), n, oos))
     progress("fitting", 0.7)
     everything = np.ones(len(labels), bool)
     weights, bias = _solve(_scaled(tables, everything)[0], labels, len(intents))
     progress("calibration", 0.95)
     temperature = _temperature(rehearsals, labels)
-    oos = number.get(OUT_OF_SCOPE)
     model = Model(
         intents=intents,
         answer_only=answer_only & set(intents),
@@ -150,7 +156,7 @@ def _scaled(tables: Sequence[_Table], seen: Bools) -> tuple[csr_matrix, Doubles]
     return csr_matrix(hstack(parts)), np.stack(known, axis=1)
 
 
-def _rehearse(tables: Sequence[_Table], labels: Ints, intents: int, n: int) -> Rehearsed:
+def _rehearse(tables: Sequence[_Table], labels: Ints, intents: int, n: int, oos: int | None) -> Rehearsed:
     """Fits without a share of the examples and without some intents, and judges those."""
     random = np.random.default_rng(SEED + n)
     fold = np.empty(len(labels), int)
@@ -160,6 +166,8 @@ def _rehearse(tables: Sequence[_Table], labels: Ints, intents: int, n: int) -> R
     absent_intents = (
         random.permutation(intents) % HELD_OUT_INTENTS == n if intents >= HELD_OUT_INTENTS else np.zeros(intents, bool)
     )
+    if oos is not None:
+        absent_intents[oos] = False
     absent = absent_intents[labels]
     seen = (fold != n) & ~absent
     rows, known = _scaled(tables, seen)
@@ -219,29 +227,32 @@ def _temperature(rehearsals: Sequence[Rehearsed], labels: Ints) -> float:
 
 
 def _detector(rehearsals: Sequence[Rehearsed], labels: Ints, oos: int | None) -> Detector:
-    """Learnt from unseen examples of known intents against those of absent intents and of the out-of-scope ones."""
-    readings, inside, right = [], [], []
+    """Learnt from unseen examples of known intents against those of absent intents and of the out-of-scope label.
+
+    The two kinds of strangers weigh the same, whatever their number, and together as much as the known.
+    """
+    readings, kinds, right = [], [], []
     for part in rehearsals:
+        outside = part.scores[:, oos] if oos is not None else None
         scores = part.scores.copy()
         if oos is not None:
             scores[:, oos] = -np.inf
-        ordered = -np.sort(-scores, axis=1)[:, :2]
-        best = scores.argmax(axis=1)
-        for row, known, absent, guess, example in zip(
-            ordered, part.known, part.absent, best, part.examples, strict=True
-        ):
-            readings.append(reading(row.astype(np.float32), tuple(known)))
-            inside.append(not absent and labels[example] != oos)
-            right.append(inside[-1] and guess == labels[example])
-    table, kinds = np.array(readings), np.array(inside)
-    if kinds.all():
+        best, ordered = scores.argmax(axis=1), -np.sort(-scores, axis=1)[:, :2].astype(np.float32)
+        for n, example in enumerate(part.examples):
+            readings.append(reading(ordered[n], None if outside is None else float(outside[n]), part.known[n].tolist()))
+            kinds.append(2 if labels[example] == oos else 1 if part.absent[n] else 0)
+            right.append(kinds[-1] == 0 and best[n] == labels[example])
+    table, kind = np.array(readings), np.array(kinds)
+    counts = np.bincount(kind, minlength=3)
+    strangers = int((counts[1:] > 0).sum())
+    if not strangers or not counts[0]:
         return Detector(np.zeros(table.shape[1], np.float32), 1.0, 0.0)
     spread = table.std(axis=0) + 1e-9
-    machine = LogisticRegression(C=1.0, class_weight="balanced").fit(table / spread, kinds)
-    weights = (machine.coef_[0] / spread).astype(np.float32)
-    detector = Detector(weights, float(machine.intercept_[0]), 0.0)
+    weigh = np.array([1.0, 1 / strangers, 1 / strangers])[kind] / counts[kind] * len(kind)
+    machine = LogisticRegression().fit(table / spread, kind == 0, sample_weight=weigh)
+    detector = Detector((machine.coef_[0] / spread).astype(np.float32), float(machine.intercept_[0]), 0.0)
     of_right = [detector.in_scope(row) for row in table[np.array(right)]]
-    return Detector(weights, detector.bias, float(np.quantile(of_right, MAY_LOSE)) if of_right else 0.0)
+    return replace(detector, threshold=float(np.quantile(of_right, MAY_LOSE)) if of_right else 0.0)
 
 
 def _judged(

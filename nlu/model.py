@@ -9,7 +9,7 @@ import json
 import math
 import os
 import zipfile
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nlu.engine import OUT_OF_SCOPE
 from nlu.features import grams
 
 Floats = NDArray[np.float32]
 
-FORMAT = "1"
+FORMAT = "3"
 """Changes whenever a stored model of before could not be read or would mean something else."""
 
 EXPECTED = math.log(3.0)
@@ -69,7 +70,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A linear model over the three blocks, a temperature that makes its scores probabilities, and a detector."""
+    """A linear model over the blocks of features, a temperature that makes its scores probabilities, and a detector."""
 
     intents: tuple[str, ...]
     answer_only: frozenset[str]
@@ -83,22 +84,15 @@ class Model:
     ) -> Verdict:
         """The candidates for `text`, at most `best` of them. No candidate at all is out of scope."""
         scores, known = self.scores(text)
-        logits = scores / self.temperature
-        mask = self._mask(enabled, expecting)
-        if mask is not None:
-            logits = logits + mask
-        top = np.argsort(-logits)[: max(best, 2)]
-        ordered = logits[top]
-        if not len(ordered) or not math.isfinite(ordered[0]):
+        candidates = scores + self._mask(enabled, expecting)
+        order = np.argsort(-candidates)[:best]
+        if not math.isfinite(candidates[order[0]]):
             return Verdict((), 0.0, fits=False)
-        total = float(np.exp(logits - ordered[0]).sum())
-        shares = np.exp(ordered - ordered[0]) / total
-        ranking = tuple(
-            (self.intents[i], share)
-            for i, share in zip(top[:best].tolist(), shares.tolist(), strict=False)
-            if share > 0
-        )
-        in_scope = self.detector.in_scope(reading(ordered * self.temperature, known))
+        chances = np.exp((candidates - candidates[order[0]]) / self.temperature)
+        shares = (chances[order] / chances.sum()).tolist()
+        ranking = tuple((self.intents[i], p) for i, p in zip(order.tolist(), shares, strict=True) if p > 0)
+        outside = float(scores[self.outside]) if self.outside is not None else None
+        in_scope = self.detector.in_scope(reading(candidates[order[:2]], outside, known))
         return Verdict(ranking, in_scope, fits=in_scope >= self.detector.threshold)
 
     def scores(self, text: str) -> tuple[Floats, tuple[float, ...]]:
@@ -114,19 +108,25 @@ class Model:
                 total += block.says[at].sum(axis=0) * (block.share / math.sqrt(float(block.squares[at].sum())))
         return total, tuple(known)
 
-    def _mask(self, enabled: Collection[str] | None, expecting: Collection[str]) -> Floats | None:
-        """What to add to the logits so that only candidates can win; None where all can."""
-        if enabled is None and not self.answer_only and not expecting:
-            return None
-        mask = np.zeros(len(self.intents), np.float32)
-        for i, intent in enumerate(self.intents):
-            if intent in expecting:
-                mask[i] = EXPECTED
-            elif intent in self.answer_only or (
-                enabled is not None and intent not in enabled and intent != "out_of_scope"
-            ):
-                mask[i] = -np.inf
-        return mask
+    @property
+    def outside(self) -> int | None:
+        """The number of the label of texts that no intent covers, where the examples have one."""
+        return self.intents.index(OUT_OF_SCOPE) if OUT_OF_SCOPE in self.intents else None
+
+    def _mask(self, enabled: Collection[str] | None, expecting: Collection[str]) -> Floats:
+        """What to add to the scores so that only candidates can win. Out of scope is none: the detector says so."""
+        never = self.answer_only | {OUT_OF_SCOPE}
+        return np.array(
+            [
+                EXPECTED * self.temperature
+                if intent in expecting
+                else -np.inf
+                if intent in never or (enabled is not None and intent not in enabled)
+                else 0.0
+                for intent in self.intents
+            ],
+            np.float32,
+        )
 
     def save(self, path: Path) -> None:
         """Writes the model whole or not at all."""
@@ -175,10 +175,12 @@ class Model:
             raise BadModel(f"{path.name}: {error}") from error
 
 
-def reading(best: Floats, known: tuple[float, ...]) -> Floats:
-    """What the detector looks at: the best score, its lead over the next, and how much of the text is known."""
+def reading(best: Floats, outside: float | None, known: Sequence[float]) -> Floats:
+    """What the detector looks at: the best score, its lead over the next and over out of scope, and how many of the
+    text's words and pieces are known (`known` is by block)."""
     lead = best[0] - best[1] if len(best) > 1 and math.isfinite(best[1]) else 0.0
-    return np.array((best[0], lead, *known), np.float32)
+    over = best[0] - outside if outside is not None else 0.0
+    return np.array((best[0], lead, over, known[0], known[2]), np.float32)
 
 
 def _packed(text: str) -> NDArray[np.uint8]:

@@ -31,8 +31,13 @@ _PARTS = {
     "morning": 9, "noon": 12, "midday": 12, "afternoon": 14, "evening": 18, "tonight": 19, "night": 20, "midnight": 0,
 }  # fmt: skip
 _ZH_WEEK = {ch: n for n, ch in enumerate("一二三四五六日")} | {"天": 6, "末": 5} | {str(n + 1): n for n in range(7)}
-_EN_WEEK = {word[:3]: n for n, word in enumerate(["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"])}
-_MONTHS = {word: n for n, word in enumerate(["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"], 1)}
+_EN_WEEK = {
+    word[:3]: n for n, word in enumerate(["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"])
+}
+_MONTHS = {
+    word: n
+    for n, word in enumerate(["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"], 1)
+}
 _ZH_DAYS = {
     "大前天": -3, "前天": -2, "昨天": -1, "昨日": -1, "昨儿": -1, "昨": -1, "今天": 0, "今日": 0, "今儿": 0, "当天": 0, "今": 0,
     "明天": 1, "明日": 1, "明儿": 1, "明": 1, "大后天": 3, "后天": 2, "后日": 2,

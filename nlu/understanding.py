@@ -77,7 +77,9 @@ class Understanding:
     def health(self) -> Health:
         """For /readyz. `ok` is false while another engine than the wanted one answers; `detail` says why."""
         wanted = "rasa" if self._server else "embedded"
-        return Health(ok=not self._trouble, engine="embedded" if self._trouble else wanted, wanted=wanted, detail=self._trouble)
+        return Health(
+            ok=not self._trouble, engine="embedded" if self._trouble else wanted, wanted=wanted, detail=self._trouble
+        )
 
     def reload(self) -> bool:
         """Takes over the model of the present example files once it has been trained; True when a new one is live.
