@@ -38,6 +38,7 @@ NEXT: Mapping[IncidentState, frozenset[IncidentState]] = {
 }
 """Where people move an incident (REQ-F06); `close` and `dismiss` alone lead to the end."""
 
+LAUNCHED = (BroadcastState.RUNNING, BroadcastState.STOPPED, BroadcastState.FINISHED)
 PLANS: Mapping[str, Function] = {"general": Function.START_GENERAL_PLAN, "major": Function.START_MAJOR_PLAN}
 NOTES = ("action", "cause", "measure", "cost", "told", "note")
 SYSTEM_FAULT = "system_fault"
@@ -323,7 +324,7 @@ def told_of(session: Session, incident_id: int) -> list[Broadcast]:
             .where(
                 Broadcast.incident_id == incident_id,
                 Broadcast.kind == BroadcastKind.NOTICE,
-                Broadcast.cursor > 0,
+                (Broadcast.cursor > 0) | Broadcast.state.in_(LAUNCHED),
             )
             .order_by(Broadcast.id)
         )
@@ -337,7 +338,7 @@ def owed_an_all_clear(session: Session, incident_id: int) -> list[Broadcast]:
             select(Broadcast.follows_id).where(
                 Broadcast.incident_id == incident_id,
                 Broadcast.kind == BroadcastKind.ALL_CLEAR,
-                Broadcast.state.in_((BroadcastState.RUNNING, BroadcastState.STOPPED, BroadcastState.FINISHED)),
+                Broadcast.state.in_(LAUNCHED),
             )
         )
     )
