@@ -15,6 +15,7 @@ def mount(app: FastAPI, centre: Centre) -> None:
     """Puts the application's routes in place; the sandbox phone only where the sandbox carrier is in use."""
     look.Look(centre).install(app)
     app.state.rest_limiter = PerAddress(ChannelName.REST, centre.settings.redis_url)
+    app.state.chat_limiter = PerAddress(ChannelName.WEBCHAT, centre.settings.redis_url)
     for door in (health, pages, chat, rest, api, console):
         app.include_router(door.router)
     if phone.in_use(centre):
