@@ -216,7 +216,9 @@ def label(language: Language, member: StrEnum) -> str:
 
 def when(language: Language, at: datetime, zone: tzinfo) -> str:
     """An instant as people of `zone` write it: 11月21日 14:30; Nov 21, 14:30."""
-    return format_skeleton("MMMdHm", at, tzinfo=zone, locale=language.value)
+    local = at.astimezone(zone)
+    date_part = format_skeleton("MMMd", local, locale=language.value)
+    return f"{date_part}{' ' if language is Language.ZH else ', '}{local:%H:%M}"
 
 
 def day(language: Language, on: date) -> str:
