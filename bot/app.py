@@ -11,16 +11,20 @@ from pathlib import Path
 
 import structlog
 from fastapi import FastAPI
-from nlu.understanding import Understanding
 
+from bot.channels.sandbox import SandboxCarrier
+from bot.channels.sms import SmsChannel
+from bot.channels.voice import VoiceChannel
+from bot.channels.webchat import PageChannel
 from bot.clock import Clock, RehearsalClock
 from bot.core.words import Channel, ChannelName
-from bot.services import demo
+from bot.services import demo, sandbox
 from bot.services.centre import Centre
 from bot.services.heartbeat import Heartbeat
 from bot.services.library import Library
 from bot.settings import Settings
 from bot.web import doors
+from nlu.understanding import Understanding
 from store.db import Database
 from store.migrate import upgrade
 from store.vault import Vault
@@ -101,16 +105,36 @@ def script_roots(settings: Settings, *, demonstrates: bool) -> list[Path]:
     return roots
 
 
+def models(settings: Settings) -> Path:
+    """Where trained models are kept."""
+    return settings.data_dir.resolve() / "models"
+
+
+def taught(settings: Settings) -> tuple[Path, ...]:
+    """The operator's own training examples, besides the shipped ones."""
+    return (settings.home / "nlu",)
+
+
 def _understanding(settings: Settings) -> Understanding:
-    taught = settings.home / "nlu"
     return Understanding(
         data_dir=TRAINING,
-        cache_dir=settings.data_dir.resolve() / "models",
-        extra=(taught,),
+        cache_dir=models(settings),
+        extra=taught(settings),
         rasa_url=str(settings.rasa_url) if settings.nlu == "rasa" else None,
     )
 
 
-def _channels(settings: Settings, database: Database, clock: Clock) -> Mapping[ChannelName, Channel]:
+def _channels(_settings: Settings, database: Database, clock: Clock) -> Mapping[ChannelName, Channel]:
     """One line a channel (DESIGN §8). A rehearsal builds sandbox ones only, whatever is configured."""
-    return {}
+    carrier = SandboxCarrier(
+        ring=lambda out: database.write(lambda s: sandbox.ring(s, out, clock.now(), clock.machine())),
+        text=lambda out: database.write(lambda s: sandbox.deliver(s, out, clock.now())),
+        known=lambda out: database.read(lambda s: sandbox.known(s, out)),
+    )
+    channels: tuple[Channel, ...] = (
+        PageChannel(ChannelName.WEBCHAT),
+        PageChannel(ChannelName.REST),
+        SmsChannel(carrier),
+        VoiceChannel(carrier),
+    )
+    return {channel.name: channel for channel in channels}

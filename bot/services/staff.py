@@ -114,6 +114,11 @@ def by_username(session: Session, username: str) -> Staff | None:
     return session.scalar(select(Staff).where(Staff.username == username.strip().lower()))
 
 
+def everybody(session: Session) -> list[Staff]:
+    """All staff, those who left too."""
+    return list(session.scalars(select(Staff).order_by(Staff.id)))
+
+
 def person(session: Session, staff_id: int) -> Staff:
     """One of the staff; raises LookupError."""
     return session.get_one(Staff, staff_id)

@@ -31,8 +31,8 @@ def beat(session: Session, name: str, machine: datetime) -> Share:
         worker.beat_at = machine
     session.execute(delete(Worker).where(Worker.beat_at < machine - ALIVE * 6))
     session.flush()
-    alive = len(session.scalars(select(Worker.name).where(Worker.beat_at > machine - ALIVE)).all()) or 1
-    fair = -(-SLOTS // alive)
+    living = len(alive(session, machine)) or 1
+    fair = -(-SLOTS // living)
     leases = {lease.slot: lease for lease in session.scalars(select(SlotLease).with_for_update())}
     mine = sorted(slot for slot, lease in leases.items() if lease.worker == name)
     free = [s for s in range(SLOTS) if s not in leases or leases[s].until < machine]
@@ -55,7 +55,12 @@ def beat(session: Session, name: str, machine: datetime) -> Share:
             .where(SlotLease.worker == name, SlotLease.slot.in_(give))
             .execution_options(synchronize_session=False)
         )
-    return Share(frozenset(keep), alive)
+    return Share(frozenset(keep), living)
+
+
+def alive(session: Session, machine: datetime) -> list[str]:
+    """The names of the processes that have beaten lately."""
+    return list(session.scalars(select(Worker.name).where(Worker.beat_at > machine - ALIVE)))
 
 
 def leave(session: Session, name: str) -> None:
