@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from bot.core.telephone import CallState
 from bot.core.words import ChannelName, DeliveryState, Lane, Purpose
 from store.base import Base, BigId, Json, UTCDateTime, held, words
 
@@ -131,16 +132,32 @@ class SlotLease(Base):
 
 
 class SandboxCall(Base):
-    """A call on the sandbox carrier's phone page: its state survives a restart (DESIGN §8)."""
+    """A call on the sandbox carrier's phone page: its state survives a restart (DESIGN §8).
+
+    `direction` is "out" where we ring the phone, "in" where it rings us; `script` is what is being played
+    (bot/services/sandbox.py). `sequence` counts its steps, so that a step is taken once. `started_at` is domain time,
+    `changed_at` machine time.
+    """
 
     __tablename__ = "sandbox_call"
-    __table_args__ = (Index("ix_sandbox_call_phone", "phone_blind", "id"),)
+    __table_args__ = (
+        held(CallState, "state"),
+        CheckConstraint("direction IN ('in', 'out')", name="direction"),
+        Index("ix_sandbox_call_phone", "phone_blind", "id"),
+        Index(
+            "uq_sandbox_call_busy",
+            "phone_blind",
+            unique=True,
+            sqlite_where=text("state IN ('ringing', 'in-progress')"),
+            postgresql_where=text("state IN ('ringing', 'in-progress')"),
+        ),
+    )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     delivery_id: Mapped[int | None] = mapped_column(BigId, unique=True)
     phone_blind: Mapped[str] = mapped_column(String(43))
     direction: Mapped[str] = mapped_column(String(8))
-    state: Mapped[str] = mapped_column(String(16))
+    state: Mapped[CallState] = mapped_column(words(CallState))
     script: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
     sequence: Mapped[int] = mapped_column(default=0)
     started_at: Mapped[datetime] = mapped_column(UTCDateTime)
@@ -148,13 +165,18 @@ class SandboxCall(Base):
 
 
 class SandboxText(Base):
-    """An SMS the sandbox carrier delivered to, or took from, a phone page."""
+    """An SMS the sandbox carrier delivered to ("out"), or took from ("in"), a phone page. `client_id` is the page's own
+    id of a text it sent, so that one sent again is taken once."""
 
     __tablename__ = "sandbox_text"
-    __table_args__ = (Index("ix_sandbox_text_phone", "phone_blind", "id"),)
+    __table_args__ = (
+        CheckConstraint("direction IN ('in', 'out')", name="direction"),
+        Index("ix_sandbox_text_phone", "phone_blind", "id"),
+    )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     delivery_id: Mapped[int | None] = mapped_column(BigId, unique=True)
+    client_id: Mapped[str | None] = mapped_column(String(120), unique=True)
     phone_blind: Mapped[str] = mapped_column(String(43))
     direction: Mapped[str] = mapped_column(String(8))
     text: Mapped[str] = mapped_column(Text)

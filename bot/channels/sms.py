@@ -1,0 +1,27 @@
+"""Text messages through a carrier: choices numbered, what comes back is the customer's words (inbox)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from bot.channels.carrier import Carrier
+from bot.channels.menu import numbered
+from bot.core.words import Can, ChannelName, Outgoing, Report, Sent
+
+
+class SmsChannel:
+    """One delivery is one message; the carrier splits it into segments (bot/core/broadcast.py counts them)."""
+
+    name = ChannelName.SMS
+    can = Can(max_text=1600, buttons=False, receipts=True, per_second=1.0)
+
+    def __init__(self, carrier: Carrier) -> None:
+        self._carrier = carrier
+
+    async def send(self, out: Outgoing) -> Sent:
+        text = numbered(out.text, out.buttons)[: self.can.max_text]
+        return await self._carrier.send_text(replace(out, text=text, buttons=()))
+
+    async def look_up(self, out: Outgoing, since: datetime) -> Report | None:
+        return await self._carrier.find(out, since)
