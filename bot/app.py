@@ -45,7 +45,13 @@ def build(settings: Settings, *, clock: Clock | None = None, with_demo: bool | N
     clock = clock or _clock(settings)
     database = Database(settings.database, Vault(settings.kept_secret()))
     demonstrates = _load_demo(settings, database, clock, with_demo)
-    library = Library(script_roots(settings, demonstrates=demonstrates), settings.packs, clock.now)
+    library = Library(
+        script_roots(settings, demonstrates=demonstrates),
+        settings.packs,
+        clock.now,
+        zone=settings.timezone,
+        language=settings.language,
+    )
     database.write_now(lambda session: library.keep(session, clock.now()))
     return Centre(
         settings=settings,

@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 from bot.core.flow import Book
 from bot.core.policy import Policies
 from bot.core.windows import Calendar
+from bot.core.words import Language
 from scripts.calendars import calendar_of
 from scripts.loader import book_from_json, dump_book, load_book
 from scripts.policies import dump, from_json, load_policies
@@ -40,12 +41,22 @@ class Shelf:
 
 class Library:
     """`roots` are the folders of scripts, the shipped ones first; later ones lie over earlier ones. `now` is the domain
-    clock's: holidays are known for the years around it."""
+    clock's: holidays are known for the years around it. `zone` and `language` are the installation's settings, which
+    go before what policies.yml says."""
 
-    def __init__(self, roots: Sequence[Path], packs: frozenset[str], now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        roots: Sequence[Path],
+        packs: frozenset[str],
+        now: Callable[[], datetime],
+        *,
+        zone: str | None = None,
+        language: Language | None = None,
+    ) -> None:
         self._roots = tuple(roots)
         self._packs = packs
         self._now = now
+        self._zone, self._language = zone, language
         self._books: dict[str, Book] = {}
         self._policies: dict[str, Policies] = {}
         self._lock = threading.Lock()
@@ -61,7 +72,8 @@ class Library:
 
     def _load(self) -> Shelf:
         book = load_book(self._roots, self._packs)
-        policies = load_policies([path for root in self._roots if (path := root / "policies.yml").is_file()])
+        shipped = load_policies([path for root in self._roots if (path := root / "policies.yml").is_file()])
+        policies = replace(shipped, zone=self._zone or shipped.zone, language=self._language or shipped.language)
         version = hashlib.sha256(_canonical(dump(policies)).encode()).hexdigest()
         self._books[book.version] = book
         self._policies[version] = policies
