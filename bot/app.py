@@ -71,7 +71,7 @@ def create_app(centre: Centre, *, heartbeat: bool = True) -> FastAPI:
     async def life(app: FastAPI) -> AsyncIterator[None]:
         beat = Heartbeat(centre)
         app.state.heartbeat = beat
-        async with centre.live.running():
+        async with centre.live.running(), centre.understanding.running():
             if heartbeat:
                 await beat.start()
             try:
@@ -79,7 +79,6 @@ def create_app(centre: Centre, *, heartbeat: bool = True) -> FastAPI:
             finally:
                 if heartbeat:
                     await beat.stop()
-                await centre.understanding.close()
         centre.db.close()
 
     app = FastAPI(title="Hotline", version="0.1.0", lifespan=life, redoc_url=None)
@@ -126,7 +125,8 @@ def _understanding(settings: Settings) -> Understanding:
         data_dir=TRAINING,
         cache_dir=models(settings),
         extra=taught(settings),
-        rasa_url=str(settings.rasa_url) if settings.nlu == "rasa" else None,
+        wanted=settings.nlu,
+        rasa_url=str(settings.rasa_url),
     )
 
 
