@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -12,8 +13,10 @@ from zoneinfo import ZoneInfo
 import yaml
 
 from bot.core.words import Language, Parse
+from nlu import encoder as encoders
 from nlu import lexicon, model
 from nlu.emotion import emotion
+from nlu.encoder import Encode
 from nlu.entities import extract
 from nlu.examples import BadExamples, digest, files
 from nlu.features import language_of
@@ -28,10 +31,9 @@ CATALOGUE = "catalogue.yml"
 class Embedded:
     """A trained model with entities and emotion around it. Safe to share between threads: nothing in it changes."""
 
-    name = "embedded"
-
-    def __init__(self, trained: Model) -> None:
-        self.model = trained
+    def __init__(self, trained: Model, encode: Encode | None = None) -> None:
+        self.model, self._encode = trained, encode
+        self.name = "encoder" if encode else "embedded"
 
     def parse(
         self,
@@ -44,7 +46,8 @@ class Embedded:
         zone: ZoneInfo | None = None,
     ) -> Parse:
         """See `nlu.engine.Engine`."""
-        verdict = self.model.judge(text, enabled, expecting)
+        embedding = self._encode([text])[0] if self._encode else None
+        verdict = self.model.judge(text, enabled, expecting, embedding=embedding)
         intent, confidence = verdict.ranking[0] if verdict.ranking else ("", 0.0)
         return Parse(
             text=text,
@@ -55,24 +58,37 @@ class Embedded:
             language=language_of(text, language or Language.ZH),
             emotion=emotion(text),
             engine=self.name,
+            in_scope=verdict.in_scope,
         )
 
 
-def load(data_dir: Path, cache_dir: Path, extra: Sequence[Path] = ()) -> Embedded:
-    """The engine for the examples in `data_dir` and the files of `extra` that exist (an operator's own).
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an engine is trained from and kept; `encoder` is a folder or a name for nlu.encoder."""
+
+    data_dir: Path
+    cache_dir: Path
+    extra: tuple[Path, ...] = ()
+    encoder: str | None = None
+
+    @property
+    def model(self) -> Path:
+        """The file that holds the model of exactly these examples, whether it was trained yet or not."""
+        used = [path for place in (self.data_dir, *self.extra) for path in files(place)]
+        used += [path for path in (self.data_dir.parent / CATALOGUE, lexicon.PATH) if path.is_file()]
+        return self.cache_dir / f"embedded-{digest(used, model.FORMAT, self.encoder or '')}.npz"
+
+
+def load(data_dir: Path, cache_dir: Path, extra: Sequence[Path] = (), encoder: str | None = None) -> Embedded:
+    """The engine for the examples in `data_dir` and those of `extra` that exist (an operator's own files or folders).
 
     The model comes from `cache_dir` when one was trained from the very same files, else it is trained and kept there;
-    models of older data are removed. Raises nlu.examples.BadExamples when the files cannot be trained from.
+    models of older data are removed. Raises nlu.examples.BadExamples when the files cannot be trained from,
+    nlu.encoder.NoEncoder when there is none.
     """
-    data_dir, cache_dir, extra = data_dir.resolve(), cache_dir.resolve(), [path.resolve() for path in extra]
-    return Embedded(_cached(data_dir, cache_dir, extra) or _trained(data_dir, cache_dir, extra))
-
-
-def cache_path(data_dir: Path, cache_dir: Path, extra: Sequence[Path] = ()) -> Path:
-    """Where the model of exactly these files is kept."""
-    used = [path for place in (data_dir, *extra) for path in files(place)]
-    used += [path for path in (data_dir.parent / CATALOGUE,) if path.is_file()]
-    return cache_dir / f"embedded-{digest([*used, lexicon.PATH], model.FORMAT)}.npz"
+    place = Place(data_dir.resolve(), cache_dir.resolve(), tuple(path.resolve() for path in extra), encoder)
+    encode = encoders.load(encoder) if encoder else None
+    return Embedded(_cached(place) or _trained(place), encode)
 
 
 def answer_only(data_dir: Path) -> frozenset[str]:
@@ -84,25 +100,21 @@ def answer_only(data_dir: Path) -> frozenset[str]:
     return frozenset(name for name, entry in catalogue.items() if entry.get("answer_only"))
 
 
-def _cached(data_dir: Path, cache_dir: Path, extra: Sequence[Path]) -> Model | None:
+def _cached(place: Place) -> Model | None:
     try:
-        return Model.load(cache_path(data_dir, cache_dir, extra))
+        return Model.load(place.model)
     except BadModel:
         return None
 
 
-def _trained(data_dir: Path, cache_dir: Path, extra: Sequence[Path]) -> Model:
+def _trained(place: Place) -> Model:
     """Trains in a process of its own: what training needs (scikit-learn, 100 MB) never enters the serving one."""
-    arguments = [
-        "--data",
-        str(data_dir),
-        "--cache",
-        str(cache_dir),
-        *(a for path in extra for a in ("--extra", str(path))),
-    ]
+    arguments = ["--data", str(place.data_dir), "--cache", str(place.cache_dir)]
+    arguments += [part for path in place.extra for part in ("--extra", str(path))]
+    arguments += ["--encoder", place.encoder] if place.encoder else []
     run = subprocess.run(  # noqa: S603 - our own module and our own paths
         [sys.executable, "-m", "nlu", "train", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
     )
     if run.returncode:
         raise BadExamples(run.stderr.strip() or f"training ended with {run.returncode}")
-    return Model.load(cache_path(data_dir, cache_dir, extra))
+    return Model.load(place.model)

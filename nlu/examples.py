@@ -25,7 +25,7 @@ NEAR_DUPLICATE = 0.8
 _ANNOTATION = re.compile(r"\[([^\]]+)\](?:\([^)]*\)|\{[^}]*\})")
 
 
-class BadExamples(ValueError):
+class BadExamples(ValueError):  # noqa: N818 - what the file holds
     """A file does not hold examples; the message names the file and says what is wrong."""
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from itertools import pairwise
 
 from bot.core.words import Language
 from nlu.lexicon import shipped
@@ -54,9 +55,7 @@ def grams(text: str) -> tuple[set[str], set[str], set[str], set[str]]:
 def _words(tokens: list[str]) -> set[str]:
     """Single words, and two neighbours. Two Chinese characters side by side are already a piece."""
     found = set(tokens)
-    found.update(
-        f"{a} {b}" for a, b in zip(tokens, tokens[1:], strict=False) if not (_IS_HAN.match(a) and _IS_HAN.match(b))
-    )
+    found.update(f"{a} {b}" for a, b in pairwise(tokens) if not (_IS_HAN.match(a) and _IS_HAN.match(b)))
     return found
 
 

@@ -24,6 +24,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
 from threadpoolctl import threadpool_limits
 
+from nlu.encoder import Encode
 from nlu.engine import OUT_OF_SCOPE
 from nlu.examples import Example
 from nlu.features import grams
@@ -37,6 +38,9 @@ MANY = 6000
 
 SHARES = (0.7, 1.0, 1.0, 0.4)
 """The length given to words, pairs, pieces and groups: by cross-validation on public training sets."""
+
+DENSE_SHARE = 1.0
+"""The length of an encoder's embedding beside them."""
 
 SVM_COST = 0.7
 SOFTMAX_COST = 10.0
@@ -90,29 +94,32 @@ def fit(
     examples: Sequence[Example],
     answer_only: frozenset[str] = frozenset(),
     progress: Progress = lambda _what, _far: None,
+    encode: Encode | None = None,
 ) -> Fitted:
-    """Trains on `examples`; at least two intents are needed (ValueError)."""
+    """Trains on `examples`, with an encoder's embeddings beside the words if given; needs two intents (ValueError)."""
     with threadpool_limits(limits=1):  # the matrices are small: more threads only wait for each other
-        return _fit(examples, answer_only, progress)
+        return _fit(examples, answer_only, progress, encode)
 
 
-def _fit(examples: Sequence[Example], answer_only: frozenset[str], progress: Progress) -> Fitted:
+def _fit(examples: Sequence[Example], answer_only: frozenset[str], progress: Progress, encode: Encode | None) -> Fitted:
     intents = tuple(sorted({example.intent for example in examples}))
     if len(intents) < 2:
         raise ValueError("training needs examples of at least two intents")
     number = {intent: i for i, intent in enumerate(intents)}
     labels = np.array([number[example.intent] for example in examples])
     progress("features", 0.0)
-    tables = _tables([example.text for example in examples])
+    texts = [example.text for example in examples]
+    tables = _tables(texts)
+    dense = csr_matrix(encode(texts) * DENSE_SHARE) if encode else csr_matrix((len(texts), 0))
     oos = number.get(OUT_OF_SCOPE)
     rehearsals = []
     rounds = 1 if len(examples) >= MANY else REHEARSALS
     for n in range(rounds):
         progress("rehearsal", 0.1 + 0.6 * n / rounds)
-        rehearsals.append(_rehearse(tables, labels, len(intents), n, oos))
+        rehearsals.append(_rehearse(tables, dense, labels, len(intents), n, oos))
     progress("fitting", 0.7)
     everything = np.ones(len(labels), bool)
-    weights, bias = _solve(_scaled(tables, everything)[0], labels, len(intents))
+    weights, bias = _solve(csr_matrix(hstack([_scaled(tables, everything)[0], dense])), labels, len(intents))
     progress("calibration", 0.95)
     temperature = _temperature(rehearsals, labels)
     model = Model(
@@ -122,6 +129,7 @@ def _fit(examples: Sequence[Example], answer_only: frozenset[str], progress: Pro
         bias=bias.astype(np.float32),
         temperature=temperature,
         detector=_detector(rehearsals, labels, oos),
+        dense=(weights[-dense.shape[1] :] * DENSE_SHARE).astype(np.float32) if encode else None,
     )
     progress("done", 1.0)
     return Fitted(model, _judged(rehearsals, intents, temperature))
@@ -156,7 +164,9 @@ def _scaled(tables: Sequence[_Table], seen: Bools) -> tuple[csr_matrix, Doubles]
     return csr_matrix(hstack(parts)), np.stack(known, axis=1)
 
 
-def _rehearse(tables: Sequence[_Table], labels: Ints, intents: int, n: int, oos: int | None) -> Rehearsed:
+def _rehearse(
+    tables: Sequence[_Table], dense: csr_matrix, labels: Ints, intents: int, n: int, oos: int | None
+) -> Rehearsed:
     """Fits without a share of the examples and without some intents, and judges those."""
     random = np.random.default_rng(SEED + n)
     fold = np.empty(len(labels), int)
@@ -171,6 +181,7 @@ def _rehearse(tables: Sequence[_Table], labels: Ints, intents: int, n: int, oos:
     absent = absent_intents[labels]
     seen = (fold != n) & ~absent
     rows, known = _scaled(tables, seen)
+    rows = csr_matrix(hstack([rows, dense]))
     present = np.unique(labels[seen])
     weights, bias = _solve(rows[seen], np.searchsorted(present, labels[seen]), len(present))
     judged = np.flatnonzero(~seen)

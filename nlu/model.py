@@ -29,7 +29,7 @@ EXPECTED = math.log(3.0)
 """What an open question adds to the log-odds of the answers it expects: three times as likely as the words alone say."""
 
 
-class BadModel(ValueError):
+class BadModel(ValueError):  # noqa: N818 - what the file is
     """The file holds no model this version can read."""
 
 
@@ -70,7 +70,10 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A linear model over the blocks of features, a temperature that makes its scores probabilities, and a detector."""
+    """A linear model over the blocks of features, a temperature that makes its scores probabilities, and a detector.
+
+    `dense` (dimensions × intents) weighs an encoder's embedding, where one was used.
+    """
 
     intents: tuple[str, ...]
     answer_only: frozenset[str]
@@ -78,12 +81,23 @@ class Model:
     bias: Floats
     temperature: float
     detector: Detector
+    dense: Floats | None = None
 
     def judge(
-        self, text: str, enabled: Collection[str] | None = None, expecting: Collection[str] = (), best: int = 10
+        self,
+        text: str,
+        enabled: Collection[str] | None = None,
+        expecting: Collection[str] = (),
+        best: int = 10,
+        embedding: Floats | None = None,
     ) -> Verdict:
-        """The candidates for `text`, at most `best` of them. No candidate at all is out of scope."""
+        """The candidates for `text`, at most `best` of them. No candidate at all is out of scope.
+
+        `embedding` is the encoder's row for `text`, where the model was trained with one.
+        """
         scores, known = self.scores(text)
+        if self.dense is not None and embedding is not None:
+            scores += embedding @ self.dense
         candidates = scores + self._mask(enabled, expecting)
         order = np.argsort(-candidates)[:best]
         if not math.isfinite(candidates[order[0]]):
@@ -143,6 +157,8 @@ class Model:
             "detector": self.detector.weights,
             "meta": _packed(json.dumps(meta)),
         }
+        if self.dense is not None:
+            arrays["dense"] = self.dense
         for n, block in enumerate(self.blocks):
             arrays[f"grams{n}"] = _packed("\n".join(block.index))
             arrays[f"squares{n}"] = block.squares
@@ -170,6 +186,7 @@ class Model:
                     bias=stored["bias"],
                     temperature=meta["temperature"],
                     detector=Detector(stored["detector"], bias, threshold),
+                    dense=stored.get("dense"),
                 )
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
             raise BadModel(f"{path.name}: {error}") from error

@@ -55,17 +55,18 @@ class RasaServer:
     ) -> Parse:
         """As `nlu.engine.Engine.parse`. Raises Unavailable after `patience` seconds at the latest."""
         answer = await self._ask(text[:LONGEST], patience or self.patience)
-        ranking, unsure = self._ranking(answer, enabled, expecting)
+        ranking, in_scope, fits = self._ranking(answer, enabled, expecting)
         intent, confidence = ranking[0] if ranking else ("", 0.0)
         return Parse(
             text=text,
-            intent="" if unsure or intent == OUT_OF_SCOPE else intent,
+            intent=intent if fits else "",
             confidence=confidence,
             ranking=ranking[:10],
             entities=extract(text, now, zone),
             language=language_of(text, language or Language.ZH),
             emotion=emotion(text),
             engine=self.name,
+            in_scope=in_scope,
         )
 
     async def close(self) -> None:
@@ -89,25 +90,23 @@ class RasaServer:
 
     def _ranking(
         self, answer: Mapping[str, Any], enabled: frozenset[str] | None, expecting: frozenset[str]
-    ) -> tuple[tuple[tuple[str, float], ...], bool]:
-        """The candidates, best first, summing to 1; and whether Rasa itself was not sure enough."""
+    ) -> tuple[tuple[tuple[str, float], ...], float, bool]:
+        """The candidates, best first, summing to 1; how surely the best fits; and whether it fits well enough."""
         try:
             rows = [(str(row["name"]), float(row["confidence"])) for row in answer["intent_ranking"]]
         except (KeyError, TypeError, ValueError) as error:
             raise Unavailable("its answer is no parse") from error
-        unsure = bool(rows) and rows[0][0] == FALLBACK
-        known = [row for row in rows if row[0] in self.intents]
+        known = {name: confidence for name, confidence in rows if name in self.intents}
         if answer.get("text") and not known:
             raise Unavailable("its model knows none of our intents")
-        possible = [row for row in known if self._may_win(row[0], enabled, expecting)]
-        total = sum(confidence for _, confidence in possible)
+        outside = known.pop(OUT_OF_SCOPE, 0.0)
+        possible = [(name, share) for name, share in known.items() if self._may_win(name, enabled, expecting)]
+        total = sum(share for _, share in possible)
         if total <= 0:
-            return (), unsure
-        return tuple(
-            (name, confidence / total) for name, confidence in sorted(possible, key=lambda row: -row[1])
-        ), unsure
+            return (), 0.0, False
+        ranking = sorted(((name, share / total) for name, share in possible), key=lambda row: -row[1])
+        best = ranking[0][1] * total
+        return tuple(ranking), best, best > outside and rows[0][0] != FALLBACK
 
     def _may_win(self, intent: str, enabled: frozenset[str] | None, expecting: frozenset[str]) -> bool:
-        if intent in expecting or intent == OUT_OF_SCOPE:
-            return True
-        return intent not in self.answer_only and (enabled is None or intent in enabled)
+        return intent in expecting or (intent not in self.answer_only and (enabled is None or intent in enabled))

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from nlu import embedded, fit
+from nlu import encoder as encoders
 from nlu.engine import OUT_OF_SCOPE
 from nlu.examples import Example, near_duplicates, read
 from nlu.model import Model
@@ -79,7 +80,11 @@ class Trained:
 
 
 def train(
-    data_dir: Path, cache_dir: Path, extra: Sequence[Path] = (), progress: fit.Progress = lambda _what, _far: None
+    data_dir: Path,
+    cache_dir: Path,
+    extra: Sequence[Path] = (),
+    progress: fit.Progress = lambda _what, _far: None,
+    encoder: str | None = None,
 ) -> Trained:
     """Trains from the files in `data_dir` and `extra`, and keeps model and report in `cache_dir`.
 
@@ -89,8 +94,9 @@ def train(
     started = time.perf_counter()
     progress("reading", 0.0)
     examples = read(data_dir, *extra)
-    path = embedded.cache_path(data_dir, cache_dir, extra)
-    fitted = fit.fit(examples, embedded.answer_only(data_dir), progress)
+    path = embedded.Place(data_dir, cache_dir, tuple(extra), encoder).model
+    encode = encoders.load(encoder) if encoder else None
+    fitted = fit.fit(examples, embedded.answer_only(data_dir), progress, encode)
     fitted.model.save(path)
     for old in cache_dir.glob("embedded-*.npz"):
         if old != path:

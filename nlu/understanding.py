@@ -44,10 +44,11 @@ class Understanding:
         extra: Sequence[Path] = (),
         wanted: Literal["embedded", "rasa"] = "embedded",
         rasa_url: str = "http://127.0.0.1:5005",
+        encoder: str | None = None,
     ) -> None:
-        self._place = (data_dir, cache_dir, tuple(extra))
-        self._embedded = embedded.load(data_dir, cache_dir, extra)
-        self._path = embedded.cache_path(data_dir, cache_dir, extra)
+        self._place = embedded.Place(data_dir, cache_dir, tuple(extra), encoder)
+        self._embedded = embedded.load(data_dir, cache_dir, extra, encoder)
+        self._path = self._place.model
         trained = self._embedded.model
         known = frozenset(trained.intents)
         self._server = RasaServer(rasa_url, known, trained.answer_only) if wanted == "rasa" else None
@@ -86,10 +87,11 @@ class Understanding:
 
         Costs a millisecond when nothing changed; never trains. Call it now and then, and after training.
         """
-        path = embedded.cache_path(*self._place)
+        path = self._place.model
         if path == self._path or not path.is_file():
             return False
-        self._embedded, self._path = embedded.load(*self._place), path
+        place = self._place
+        self._embedded, self._path = embedded.load(place.data_dir, place.cache_dir, place.extra, place.encoder), path
         if self._server:
             self._server.intents = frozenset(self._embedded.model.intents)
             self._server.answer_only = self._embedded.model.answer_only

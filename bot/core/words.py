@@ -278,7 +278,8 @@ class Emotion:
 class Parse:
     """What a text means: the shape of Rasa's /model/parse, frozen.
 
-    `intent` is "" where nothing fits (out of scope); `confidence` is calibrated, 0..1; `ranking` is best first.
+    `intent` is "" where nothing fits (out of scope); `confidence` is calibrated, 0..1; `ranking` is best first, of intents
+    only; `in_scope` says how surely any of them fits at all, 0..1.
     """
 
     text: str
@@ -289,6 +290,7 @@ class Parse:
     language: Language = Language.ZH
     emotion: Emotion = Emotion()
     engine: str = "embedded"
+    in_scope: float = 1.0
 
     def first(self, *kinds: str) -> Entity | None:
         """The first entity of one of these kinds, or None."""
