@@ -82,15 +82,18 @@ def examine(roots: Sequence[Path], packs: frozenset[str] | None) -> tuple[Book, 
     problems: list[Problem] = []
     compiler = Compiler(read(roots, packs, problems), problems)
     book = compiler.book()
-    _Examination(book, compiler.lines, problems).all()
+    _Examination(book, compiler.lines, problems, whole=packs is None).all()
     return book, sorted(set(problems), key=lambda p: (p.file, p.line, p.message))
 
 
 class _Examination:
-    def __init__(self, book: Book, lines: Mapping[tuple[str, ...], tuple[str, int]], problems: list[Problem]) -> None:
+    def __init__(
+        self, book: Book, lines: Mapping[tuple[str, ...], tuple[str, int]], problems: list[Problem], *, whole: bool
+    ) -> None:
         self.book = book
         self.lines = lines
         self.problems = problems
+        self.whole = whole  # every pack is there, so what nothing leads to is lost
         self.intents = frozenset(yaml.safe_load(CATALOGUE.read_text(encoding="utf-8"))) | COMMANDS
         results = {name for action in ACTIONS.values() for name in action.results}
         self.known_slots = frozenset(book.slots) | results
@@ -233,8 +236,9 @@ class _Examination:
         entered = {t.flow for triggers in self.book.triggers.values() for t in triggers}
         for flow in self.book.flows.values():
             entered |= {n.flow for n in flow.nodes.values() if isinstance(n, Call | Link) and n.flow != flow.id}
-        for name in self.book.flows:
-            if name not in entered and not name.startswith(STARTED_BY_SERVICES):
+        for name, flow in self.book.flows.items():
+            shared = flow.pack == ALWAYS and not self.whole
+            if name not in entered and not shared and not name.startswith(STARTED_BY_SERVICES):
                 hint = "give it an `nlu_trigger`, or call it from another flow"
                 self._add(("flow", name), f"nothing starts flow `{name}`", hint)
 
