@@ -81,7 +81,7 @@ def create_app(centre: Centre, *, heartbeat: bool = True) -> FastAPI:
                     await beat.stop()
         centre.db.close()
 
-    app = FastAPI(title="Hotline", version="0.1.0", lifespan=life, redoc_url=None)
+    app = FastAPI(title="Hotline", version="0.1.0", lifespan=life, docs_url=None, redoc_url=None)
     app.state.centre = centre
     doors.mount(app, centre)
     return app

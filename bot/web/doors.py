@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
 from bot.console import routes as console
+from bot.console.door import visitor
 from bot.core.words import ChannelName
 from bot.services.centre import Centre
 from bot.services.pace import PerAddress
-from bot.web import api, chat, health, look, pages, phone, rest
+from bot.web import api, chat, docs, health, look, pages, phone, rest
 
 
 def mount(app: FastAPI, centre: Centre) -> None:
@@ -16,7 +17,8 @@ def mount(app: FastAPI, centre: Centre) -> None:
     look.Look(centre).install(app)
     app.state.rest_limiter = PerAddress(ChannelName.REST, centre.settings.redis_url)
     app.state.chat_limiter = PerAddress(ChannelName.WEBCHAT, centre.settings.redis_url)
+    docs.install(app)
     for door in (health, pages, chat, rest, api, console):
         app.include_router(door.router)
     if phone.in_use(centre):
-        app.include_router(phone.router)
+        app.include_router(phone.router, dependencies=[Depends(visitor)])
