@@ -24,6 +24,7 @@ from bot.console import names, notices
 from bot.services import staff as staff_service
 from bot.services.centre import Centre
 from bot.services.i18n import N_
+from bot.services.intents import intent_name
 from bot.services.permissions import Function, Grant
 from bot.services.staff import SESSION_LIFE, SignedIn
 from bot.services.wrap_up import WRAP_UPS
@@ -81,7 +82,7 @@ def _vocabulary(request: Request) -> dict[str, Any]:
     return {
         "names": names,
         "wrap_ups": WRAP_UPS,
-        "intent_name": partial(names.intent_name, book, language),
+        "intent_name": partial(intent_name, language),
         "facts_of": partial(names.facts_of, book, language),
     }
 

@@ -47,7 +47,7 @@ SUBJECTS: Mapping[str, str] = {
     "broadcast": N_("公告"),
     "incident": N_("事件"),
     "import": N_("导入"),
-    "delivery": N_("发送"),
+    "delivery": N_("投递"),
 }
 
 ACTIONS: Mapping[str, str] = {
@@ -84,15 +84,8 @@ NOTES: Mapping[str, str] = {
 }
 """What happened on a case."""
 
+HIDDEN = "****"
 SENSITIVE = frozenset({"phone", "unit", "address", "property_unit"})
-
-
-def intent_name(book: Book, language: Language, intent: str) -> str:
-    """What an intent is called: the topic it starts, else its bare name."""
-    for trigger in book.triggers.get(intent, ()):
-        if trigger.flow in book.flows:
-            return book.flows[trigger.flow].names.get(language) or intent
-    return intent
 
 
 def facts_of(book: Book, language: Language, slots: Mapping[str, Any], *, full: bool) -> list[tuple[str, str | bool]]:
@@ -105,8 +98,18 @@ def facts_of(book: Book, language: Language, slots: Mapping[str, Any], *, full: 
         slot = book.slots.get(name)
         if slot is None or not slot.labels or value in (None, ""):
             continue
-        shown = value if isinstance(value, bool) else str(value)
+        shown = value if isinstance(value, bool) else _value_name(book, language, name, str(value))
         if not full and name in SENSITIVE and isinstance(shown, str):
-            shown = mask(shown)
+            shown = mask(shown) if name == "phone" else HIDDEN
         told.append((slot.labels.get(language, name), shown))
     return told
+
+
+def _value_name(book: Book, language: Language, slot: str, value: str) -> str:
+    """A value as the button that sets it is called; itself where no button does."""
+    for variants in book.responses.values():
+        for variant in variants:
+            for choice in variant.choices:
+                if choice.payload == f"/SetSlots({slot}={value})":
+                    return choice.titles.get(language, value)
+    return value

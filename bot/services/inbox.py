@@ -216,7 +216,7 @@ def _store(
                 "text": text,
                 "private": False,
                 "provider_id": incoming.provider_id,
-                "understood": _understood(parse) if parse else None,
+                "understood": _understood(parse, incoming.payload) if parse else None,
                 "at": now,
             },
         )
@@ -227,8 +227,10 @@ def _store(
     return message_id
 
 
-def _understood(parse: Parse) -> dict[str, Any]:
+def _understood(parse: Parse, payload: str | None = None) -> dict[str, Any]:
+    """What staff see of a line: the intent, or that it was a button (`payload`)."""
     return {
+        **({"payload": payload} if payload else {}),
         "intent": parse.intent,
         "confidence": round(parse.confidence, 3),
         "entities": [{"kind": e.kind, "value": e.value} for e in parse.entities],

@@ -38,6 +38,7 @@ class CaseRow:
     urgency: Urgency
     subject: str
     who: str
+    contact_id: int
     agent: str | None
     opened_at: datetime
     due_at: datetime | None
@@ -70,6 +71,7 @@ def case_rows(session: Session, *where: ColumnElement[bool], limit: int = PAGE, 
             c.urgency,
             c.subject,
             contact.title or contact.name,
+            contact.id,
             agent,
             c.opened_at,
             c.due_at,

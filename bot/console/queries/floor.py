@@ -146,7 +146,10 @@ def _alerts(session: Session) -> tuple[Alert, ...]:
         .where(
             or_(
                 Escalation.state == EscalationState.EXHAUSTED,
-                and_(Escalation.state == EscalationState.RUNNING, or_(Escalation.notified > 1, Escalation.conversation_id.is_(None))),
+                and_(
+                    Escalation.state == EscalationState.RUNNING,
+                    or_(Escalation.notified > 1, Escalation.conversation_id.is_(None)),
+                ),
             )
         )
         .order_by(Escalation.started_at)
