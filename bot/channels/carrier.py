@@ -11,6 +11,9 @@ from bot.core.words import Outgoing, Report, Sent
 class Carrier(Protocol):
     """Each may raise Rejected, TryLater or Unsure, as a Channel's `send` does."""
 
+    @property
+    def name(self) -> str: ...
+
     async def place_call(self, out: Outgoing) -> Sent:
         """Rings `out.address` (E.164). Once answered, the carrier asks the voice door what to say."""
         ...

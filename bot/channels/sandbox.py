@@ -20,6 +20,7 @@ class SandboxCarrier:
     ring: Callable[[Outgoing], Awaitable[Sent]]
     text: Callable[[Outgoing], Awaitable[Sent]]
     known: Callable[[Outgoing], Awaitable[Report]]
+    name: str = "sandbox"
 
     async def place_call(self, out: Outgoing) -> Sent:
         return await self.ring(out)

@@ -34,6 +34,10 @@ class VoiceChannel:
     def __init__(self, carrier: Carrier) -> None:
         self._carrier = carrier
 
+    @property
+    def carrier(self) -> str:
+        return self._carrier.name
+
     async def send(self, out: Outgoing) -> Sent:
         return await self._carrier.place_call(out)
 

@@ -41,7 +41,13 @@ Next = Listen | GoOn | HangUp
 
 @runtime_checkable
 class Speaks(Channel, Protocol):
-    """A channel that talks: `answer` makes the carrier's document (TwiML) of what to say and do now."""
+    """A channel that talks: `answer` makes the carrier's document (TwiML) of what to say and do now.
+
+    `carrier` is who carries its calls: "sandbox", "twilio" …
+    """
+
+    @property
+    def carrier(self) -> str: ...
 
     def answer(self, says: Sequence[Say], language: Language, then: Next) -> str: ...
 

@@ -19,7 +19,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from bot.core.words import ConversationState
-from bot.services import broadcasts, callbacks, followups, inbox, ladders, outbox, silences, workers
+from bot.services import broadcasts, callbacks, followups, inbox, ladders, outbox, sandbox, silences, workers
 from bot.services.centre import Centre
 from bot.services.dispatch import drain, sweep
 from bot.services.pace import Pace
@@ -41,6 +41,7 @@ TICKS: Sequence[tuple[str, Tick]] = (
     ("ladders", ladders.tick),
     ("broadcasts", broadcasts.tick),
     ("silences", silences.tick),
+    ("phones", sandbox.tick),
 )
 """Each handles a page of its due rows in one short transaction and says how many there were."""
 

@@ -9,6 +9,7 @@ outcomes are reported in the transaction that makes them true. Machine time, exc
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -26,7 +27,7 @@ from bot.core.words import ChannelName, DeliveryState, Incoming, Outgoing, Rejec
 from bot.services import inbox, voice
 from bot.services.centre import Centre
 from store.db import touch, vault_of
-from store.tables import SandboxCall, SandboxText
+from store.tables import Address, Contact, SandboxCall, SandboxText
 from store.vault import Vault
 
 log = structlog.get_logger()
@@ -35,6 +36,7 @@ GONE_AFTER = timedelta(minutes=3)  # a call nobody took a step of has been left:
 MAX_HOPS = 8  # documents fetched between two things heard
 LINES = 200  # of a call that are kept
 TEXTS = 50  # of a phone that are shown
+PHONES = 12  # that are offered
 PAGE = 100
 SPEECH = 1000  # characters of one thing said
 REPORTS = {
@@ -326,6 +328,39 @@ def screen(session: Session, blind: str) -> Screen:
     ).all()
     passage = twiml.from_json(call.script["passage"]) if call is not None and "passage" in call.script else None
     return Screen(call, passage, tuple(reversed(texts)))
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A phone somebody may want to pick up."""
+
+    name: str
+    number: str
+    blind: str
+
+
+def phones(session: Session) -> list[Listed]:
+    """The phones of the first people known, to choose from."""
+    vault = vault_of(session)
+    rows = session.execute(
+        select(Contact.name, Address.sealed)
+        .join(Address, Address.contact_id == Contact.id)
+        .where(Address.channel == ChannelName.VOICE, Contact.name != "", Contact.merged_into_id.is_(None))
+        .order_by(Contact.id, Address.rank, Address.id)
+        .limit(PHONES)
+    )
+    return [Listed(row.name, number := vault.open(row.sealed), phone(vault, number)) for row in rows]
+
+
+def ringing(session: Session, blinds: Sequence[str]) -> list[str]:
+    """Which of these phones ring now."""
+    return list(
+        session.scalars(
+            select(SandboxCall.phone_blind)
+            .where(UP, SandboxCall.state == CallState.RINGING, SandboxCall.phone_blind.in_(blinds))
+            .order_by(SandboxCall.id)
+        )
+    )
 
 
 def of_phone(session: Session, call_id: int, blind: str) -> bool:
