@@ -80,6 +80,7 @@ class Callback(Base):
             postgresql_where=text("state IN ('scheduled', 'dialling')"),
         ),
         Index("ix_callback_case_id", "case_id"),
+        Index("ix_callback_closed_at", "closed_at"),
         Index("ix_callback_contact_id", "contact_id", "id"),
     )
 
@@ -117,6 +118,8 @@ class CallAttempt(Base):
         held(Disposition, "disposition"),
         UniqueConstraint("callback_id", "number"),
         Index("ix_call_attempt_delivery_id", "delivery_id"),
+        Index("ix_call_attempt_conversation_id", "conversation_id"),
+        Index("ix_call_attempt_started_at", "started_at"),
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
