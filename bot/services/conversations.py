@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import Row, Update, and_, bindparam, insert, select, text
+from sqlalchemy import BindParameter, Row, Table, Update, and_, bindparam, insert, select, text
 from sqlalchemy.orm import Session, aliased
 
 from bot.core.words import Author, ChannelName, ConversationState, Language, Say
@@ -191,7 +191,7 @@ def _held(session: Session, row: Row[Any]) -> Held:
     )
 
 
-_conversation, _line = Conversation.__table__, Message.__table__
+_conversation, _line = cast(Table, Conversation.__table__), cast(Table, Message.__table__)
 _SAVED = ("state", "staff_id", "language", "book", "flow", "seq", "revision")
 _ADD = _line.insert()
 
@@ -199,7 +199,7 @@ _ADD = _line.insert()
 @cache
 def _saving(columns: tuple[str, ...]) -> Update:
     """The UPDATE of these columns, built once."""
-    new = {name: bindparam(f"new_{name}") for name in columns}
+    new: dict[str, BindParameter[Any]] = {name: bindparam(f"new_{name}") for name in columns}
     return _conversation.update().where(_conversation.c.id == bindparam("held_id")).values(new)
 
 
