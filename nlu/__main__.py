@@ -22,7 +22,7 @@ class Engine(StrEnum):
     ENCODER = "encoder"
 
 
-app = typer.Typer(no_args_is_help=True, add_completion=False)
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.callback()

@@ -28,7 +28,7 @@ from nlu.encoder import Encode
 from nlu.engine import OUT_OF_SCOPE
 from nlu.examples import Example
 from nlu.features import grams
-from nlu.model import Block, Detector, Model, reading
+from nlu.model import Block, Detector, Floats, Model, Table, reading
 
 FEW = 20
 """Below so many examples an intent (median) a softmax regression is fitted."""
@@ -122,10 +122,12 @@ def _fit(examples: Sequence[Example], answer_only: frozenset[str], progress: Pro
     weights, bias = _solve(csr_matrix(hstack([_scaled(tables, everything)[0], dense])), labels, len(intents))
     progress("calibration", 0.95)
     temperature = _temperature(rehearsals, labels)
+    idf = np.concatenate([table.idf for table in tables])
     model = Model(
         intents=intents,
         answer_only=answer_only & set(intents),
-        blocks=_blocks(tables, weights),
+        blocks=_blocks(tables),
+        table=Table.of((weights[: len(idf)] * idf[:, None]).astype(np.float32), idf.astype(np.float32)),
         bias=bias.astype(np.float32),
         temperature=temperature,
         detector=_detector(rehearsals, labels, oos),
@@ -214,12 +216,11 @@ def _softmax(rows: csr_matrix, labels: Ints) -> tuple[Doubles, Doubles]:
     return (np.hstack([-weights, weights]), np.hstack([-bias, bias])) if weights.shape[1] == 1 else (weights, bias)
 
 
-def _blocks(tables: Sequence[_Table], weights: Doubles) -> tuple[Block, ...]:
-    blocks, start = [], 0
+def _blocks(tables: Sequence[_Table]) -> tuple[Block, ...]:
+    blocks, first = [], 0
     for table in tables:
-        says = weights[start : start + len(table.idf)] * table.idf[:, None]
-        start += len(table.idf)
-        blocks.append(Block(table.index, (table.idf**2).astype(np.float32), says.astype(np.float32), table.share))
+        blocks.append(Block({gram: first + n for gram, n in table.index.items()}, table.share))
+        first += len(table.index)
     return tuple(blocks)
 
 

@@ -22,7 +22,7 @@ from nlu.features import grams
 
 Floats = NDArray[np.float32]
 
-FORMAT = "3"
+FORMAT = "5"
 """Changes whenever a stored model of before could not be read or would mean something else."""
 
 EXPECTED = math.log(3.0)
@@ -35,15 +35,31 @@ class BadModel(ValueError):  # noqa: N818 - what the file is
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One kind of feature: its vocabulary, the square of each gram's weight, and what each gram says for each intent.
+    """One kind of feature: for each known gram the number of its row in the model's table.
 
-    A text's known grams, weighted, are scaled to length `share`: so a long text shouts no louder than a short one.
+    A text's known grams, by their weights, are scaled to length `share`: so a long text shouts no louder than a short one.
     """
 
-    index: dict[str, int]
-    squares: Floats
-    says: Floats
+    rows: dict[str, int]
     share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What each gram (row) says for each intent, in single bytes of the row's `steps`, and the `squares` of its weight.
+
+    Single bytes take a quarter of the memory and give no different an answer.
+    """
+
+    says: NDArray[np.int8]
+    steps: list[float]
+    squares: list[float]
+
+    @classmethod
+    def of(cls, says: Floats, weights: Floats) -> Table:
+        """The table of `says` (grams × intents) brought into steps."""
+        steps = np.maximum(np.abs(says).max(axis=1, initial=0.0), 1e-9) / 127
+        return cls(np.rint(says / steps[:, None]).astype(np.int8), steps.tolist(), (weights**2).tolist())
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +94,7 @@ class Model:
     intents: tuple[str, ...]
     answer_only: frozenset[str]
     blocks: tuple[Block, ...]
+    table: Table
     bias: Floats
     temperature: float
     detector: Detector
@@ -111,16 +128,22 @@ class Model:
 
     def scores(self, text: str) -> tuple[Floats, tuple[float, ...]]:
         """Each intent's raw score, and for each block how much of the text is known, 0..1."""
-        total = self.bias.copy()
+        steps, squares = self.table.steps, self.table.squares
+        rows: list[int] = []
+        shares: list[float] = []
         known = []
         for block, found in zip(self.blocks, grams(text), strict=True):
-            look_up = block.index.get
-            ids = [i for gram in found if (i := look_up(gram)) is not None]
-            known.append(len(ids) / len(found) if found else 0.0)
-            if ids:
-                at = np.array(ids)
-                total += block.says[at].sum(axis=0) * (block.share / math.sqrt(float(block.squares[at].sum())))
-        return total, tuple(known)
+            look_up = block.rows.get
+            mine = [row for gram in found if (row := look_up(gram)) is not None]
+            known.append(len(mine) / len(found) if found else 0.0)
+            if mine:
+                scale = block.share / math.sqrt(sum([squares[row] for row in mine]))
+                rows += mine
+                shares += [scale * steps[row] for row in mine]
+        if not rows:
+            return self.bias.copy(), tuple(known)
+        said = self.table.says[np.array(rows)].astype(np.float32)
+        return np.array(shares, np.float32) @ said + self.bias, tuple(known)
 
     @property
     def outside(self) -> int | None:
@@ -154,15 +177,16 @@ class Model:
         }
         arrays: dict[str, Any] = {
             "bias": self.bias,
+            "says": self.table.says,
+            "steps": np.array(self.table.steps, np.float32),
+            "squares": np.array(self.table.squares, np.float32),
             "detector": self.detector.weights,
             "meta": _packed(json.dumps(meta)),
         }
         if self.dense is not None:
             arrays["dense"] = self.dense
         for n, block in enumerate(self.blocks):
-            arrays[f"grams{n}"] = _packed("\n".join(block.index))
-            arrays[f"squares{n}"] = block.squares
-            arrays[f"says{n}"] = block.says.astype(np.float16)
+            arrays[f"grams{n}"] = _packed("\n".join(block.rows))
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f"{path.name}.{os.getpid()}.part")
         with part.open("wb") as file:
@@ -177,12 +201,18 @@ class Model:
                 meta = json.loads(_unpacked(stored["meta"]))
                 if meta["format"] != FORMAT:
                     raise BadModel(f"{path.name} is of format {meta['format']}, not {FORMAT}")
-                blocks = tuple(_block(stored, n, share) for n, share in enumerate(meta["shares"]))
+                blocks, first = [], 0
+                for n, share in enumerate(meta["shares"]):
+                    names = _unpacked(stored[f"grams{n}"])
+                    known = names.split("\n") if names else []
+                    blocks.append(Block(dict(zip(known, range(first, first + len(known)), strict=True)), share))
+                    first += len(known)
                 bias, threshold = meta["detector"]
                 return cls(
                     intents=tuple(meta["intents"]),
                     answer_only=frozenset(meta["answer_only"]),
-                    blocks=blocks,
+                    blocks=tuple(blocks),
+                    table=Table(stored["says"], stored["steps"].tolist(), stored["squares"].tolist()),
                     bias=stored["bias"],
                     temperature=meta["temperature"],
                     detector=Detector(stored["detector"], bias, threshold),
@@ -206,14 +236,3 @@ def _packed(text: str) -> NDArray[np.uint8]:
 
 def _unpacked(stored: NDArray[np.uint8]) -> str:
     return stored.tobytes().decode()
-
-
-def _block(stored: Any, n: int, share: float) -> Block:
-    text = _unpacked(stored[f"grams{n}"])
-    known = text.split("\n") if text else []
-    return Block(
-        index={gram: i for i, gram in enumerate(known)},
-        squares=stored[f"squares{n}"],
-        says=stored[f"says{n}"].astype(np.float32),
-        share=share,
-    )
