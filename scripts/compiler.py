@@ -295,7 +295,7 @@ class FlowCompiler:
             wrong(raw, None, "a step does exactly one thing", "one of: " + ", ".join(STEPS))
             return
         kind = kinds[0]
-        self.compiler.only(raw, STEP_KEYS[kind] | {kind, "id", "next"}, f"a {kind} step")
+        self.compiler.only(raw, STEP_KEYS[kind] | {kind, "id", "next"}, f"the {kind} step")
         if node_id in self.nodes:
             wrong(raw, "id", f"the id `{node_id}` is given twice")
         self.nodes[node_id] = self._node(kind, node_id, raw, ())  # keeps the order of the file for the diagram

@@ -230,7 +230,7 @@ def _number(slot: Slot, raw: Any) -> float | int | None:
     if not math.isfinite(number):
         return None
     if slot.kind is SlotKind.SCALE and slot.high == 5 and 5 < number <= 10:
-        number = math.ceil(number / 2)  # "eight out of ten" said to a question that asked for one to five
+        number = float(math.ceil(number / 2))  # "eight out of ten" said to a question that asked for one to five
     if (slot.low is not None and number < slot.low) or (slot.high is not None and number > slot.high):
         return None
     if slot.kind is SlotKind.FLOAT:
