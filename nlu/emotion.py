@@ -1,7 +1,7 @@
 """What the wording betrays: annoyance, fury, worry, threats, the wish for somebody in charge (REQ-E13).
 
-A signal beside the intent, never instead of it. Words decide, shouting (capitals, repeated exclamation marks) adds to what
-words say; two signs of annoyance together count as strong.
+A signal beside the intent, never instead of it. Words decide, shouting (capitals, repeated exclamation marks)
+adds to what words say; two signs of annoyance together count as strong.
 """
 
 from __future__ import annotations

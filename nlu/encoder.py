@@ -1,7 +1,8 @@
 """Sentence embeddings beside the words, for those who can have a model: the extra `encoder`, off by default.
 
-Any model of the sentence-transformers library serves: a local folder, or a name the library downloads once. A frozen small
-English model lifted banking77 from 0.918 to 0.932 and with 10 examples an intent from 0.766 to 0.855, at 6-11 ms a text.
+Any model of the sentence-transformers library serves: a local folder, or a name the library downloads once. A
+frozen small English model lifted banking77 from 0.918 to 0.932 and with 10 examples an intent from 0.766 to 0.855,
+at 6-11 ms a text.
 """
 
 from __future__ import annotations

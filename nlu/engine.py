@@ -39,7 +39,7 @@ class Engine(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What /readyz shows: `engine` answers now; `wanted` is what the settings ask for; `detail` says why they differ."""
+    """What /readyz shows: `engine` answers now, the settings ask for `wanted`; `detail` says why they differ."""
 
     ok: bool
     engine: str

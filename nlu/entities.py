@@ -11,8 +11,8 @@ Kinds and their normalised `value`:
     unit         building-unit-room: "3号楼2单元501" is "3-2-501"
     affirm, deny, cancel, repeat   the word itself, where it is all the text says or what it begins with
 
-Spans do not overlap, but for a text that is a bare number 0..10: it is a number and a rating at once. Each kind is looked
-for only where a cheap cue is present, so that a text without values costs a few microseconds.
+Spans do not overlap, but for a text that is a bare number 0..10: it is a number and a rating at once. Each kind is
+looked for only where a cheap cue is present, so that a text without values costs a few microseconds.
 """
 
 from __future__ import annotations

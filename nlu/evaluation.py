@@ -1,7 +1,7 @@
 """Measures an engine on a split: right or wrong, how honest its confidence is, what it turns away, how fast it is.
 
-A test example whose intent no training example has is out of scope, as is one labelled so. An answer-only intent is judged
-as it is met: with the open question expecting it.
+A test example whose intent no training example has is out of scope, as is one labelled so. An answer-only intent is
+judged as it is met: with the open question expecting it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Ask = Callable[[str, frozenset[str]], Parse]
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """One test example and what the engine said. `best` is the first of the ranking, `given` the intent acted on ("" none)."""
+    """One test example and what the engine said: `best` of the ranking, `given` the intent acted on ("" none)."""
 
     example: Example
     best: str
@@ -51,7 +51,7 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """Out-of-scope figures: AUROC of the scores; share caught; share of rightly understood in-scope texts lost to that."""
+    """AUROC of the scores, share of strangers caught, share of rightly understood in-scope texts lost to that."""
 
     examples: int
     auroc: float
@@ -324,6 +324,7 @@ def as_picture(answered: Sequence[Answered]) -> str:
         x, y = margin + place[given] * cell, margin + place[true] * cell
         title = f"<title>{html.escape(true)} → {html.escape(given)}: {n}</title>"
         parts.append(
-            f'<rect x="{x}" y="{y}" width="{cell - 1}" height="{cell - 1}" fill="{colour}" opacity="{0.2 + 0.8 * share:.2f}">{title}</rect>'
+            f'<rect x="{x}" y="{y}" width="{cell - 1}" height="{cell - 1}" fill="{colour}" '
+            f'opacity="{0.2 + 0.8 * share:.2f}">{title}</rect>'
         )
     return "\n".join([*parts, "</svg>"])

@@ -26,7 +26,7 @@ FORMAT = "5"
 """Changes whenever a stored model of before could not be read or would mean something else."""
 
 EXPECTED = math.log(3.0)
-"""What an open question adds to the log-odds of the answers it expects: three times as likely as the words alone say."""
+"""What an open question adds to the log-odds of the answers it expects: three times as likely as by the words alone."""
 
 
 class BadModel(ValueError):  # noqa: N818 - what the file is
@@ -37,7 +37,7 @@ class BadModel(ValueError):  # noqa: N818 - what the file is
 class Block:
     """One kind of feature: for each known gram the number of its row in the model's table.
 
-    A text's known grams, by their weights, are scaled to length `share`: so a long text shouts no louder than a short one.
+    A text's known grams, by their weights, are scaled to length `share`: a long text shouts no louder than a short one.
     """
 
     rows: dict[str, int]

@@ -2,8 +2,8 @@
 
 A text is read as pieces (a day, a part of the day, a time of the clock, a distance from now) and pieces that stand
 together make one moment: "明天下午三点", "3pm on Friday", "in half an hour". Two libraries were measured first, on 21
-everyday phrases: dateparser read 10 of them and "明天下午三点" was not among them; Recognizers-Text read 12, at 1–11 ms a
-text and 45 MB, and starts only beside a library release of 2022. So the pieces are ours.
+everyday phrases: dateparser read 10 of them and "明天下午三点" was not among them; Recognizers-Text read 12, at
+1–11 ms a text and 45 MB, and starts only beside a library release of 2022. So the pieces are ours.
 
 What people leave out is filled in for a service centre's day: a bare hour is the next one between 7 and 21 o'clock, a
 part of the day is its usual beginning, a day alone is its midnight, a date without a year is the nearest one (the last
@@ -26,8 +26,8 @@ LATER = timedelta(hours=2)
 FIRST_HOUR, LAST_HOUR = 7, 21
 
 _PARTS = {
-    "凌晨": 2, "半夜": 23, "夜里": 22, "深夜": 23, "清早": 7, "一早": 8, "早上": 8, "早晨": 8, "早": 8, "上午": 9, "中午": 12,
-    "正午": 12, "午后": 13, "下午": 14, "傍晚": 17, "晚上": 19, "晚间": 19, "晚": 19,
+    "凌晨": 2, "半夜": 23, "夜里": 22, "深夜": 23, "清早": 7, "一早": 8, "早上": 8, "早晨": 8, "早": 8, "上午": 9,
+    "中午": 12, "正午": 12, "午后": 13, "下午": 14, "傍晚": 17, "晚上": 19, "晚间": 19, "晚": 19,
     "morning": 9, "noon": 12, "midday": 12, "afternoon": 14, "evening": 18, "tonight": 19, "night": 20, "midnight": 0,
 }  # fmt: skip
 _ZH_WEEK = {ch: n for n, ch in enumerate("一二三四五六日")} | {"天": 6, "末": 5} | {str(n + 1): n for n in range(7)}
@@ -39,11 +39,12 @@ _MONTHS = {
     for n, word in enumerate(["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"], 1)
 }
 _ZH_DAYS = {
-    "大前天": -3, "前天": -2, "昨天": -1, "昨日": -1, "昨儿": -1, "昨": -1, "今天": 0, "今日": 0, "今儿": 0, "当天": 0, "今": 0,
-    "明天": 1, "明日": 1, "明儿": 1, "明": 1, "大后天": 3, "后天": 2, "后日": 2,
+    "大前天": -3, "前天": -2, "昨天": -1, "昨日": -1, "昨儿": -1, "昨": -1, "今天": 0, "今日": 0, "今儿": 0, "当天": 0,
+    "今": 0, "明天": 1, "明日": 1, "明儿": 1, "明": 1, "大后天": 3, "后天": 2, "后日": 2,
 }  # fmt: skip
 _EN_DAYS = {
-    "day before yesterday": -2, "yesterday": -1, "today": 0, "day after tomorrow": 2, "tomorrow": 1, "tmrw": 1, "tmr": 1,
+    "day before yesterday": -2, "yesterday": -1, "today": 0, "day after tomorrow": 2, "tomorrow": 1,
+    "tmrw": 1, "tmr": 1,
 }  # fmt: skip
 
 _N = rf"(?:\d+(?:\.\d+)?|[{ZH}]+)"
@@ -338,8 +339,8 @@ def _en_piece(m: re.Match[str], now: datetime, past: bool) -> _Reading | None:
 
 
 _KINDS = (
-    "away", "ahead", "soon", "later", "iso", "dom_of", "of_dom", "month", "monthend", "day", "week", "bareweek", "domonly",
-    "half", "part", "clock", "hour",
+    "away", "ahead", "soon", "later", "iso", "dom_of", "of_dom", "month", "monthend", "day", "week", "bareweek",
+    "domonly", "half", "part", "clock", "hour",
 )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """A Rasa Open Source 3.6 server as an engine: its HTTP answer, made into a Parse.
 
-The server only names the intent; entities, language and emotion are found here, the same for every engine. Its ranking is
-held to the candidates of the moment (enabled intents, answers the open question expects), as the embedded engine does.
+The server only names the intent; entities, language and emotion are found here, the same for every engine. Its ranking
+is held to the candidates of the moment (enabled intents, answers the open question expects), as the embedded engine does.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Unavailable(Exception):  # noqa: N818 - a state of the server, not a mista
 
 
 class RasaServer:
-    """`url` is the server's root, e.g. http://rasa:5005; `intents` are those the program knows, `answer_only` among them."""
+    """`url` is the server's root, e.g. http://rasa:5005; `intents` are those the program knows."""
 
     name = "rasa"
 

@@ -56,7 +56,7 @@ class Scarce:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What training told. `accuracy` 0..1 is by cross-validation; the `..._before` fields are of the training before."""
+    """What training told. `accuracy` 0..1 is by cross-validation; the `..._before` are of the training before."""
 
     examples: int
     intents: int

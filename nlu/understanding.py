@@ -1,7 +1,7 @@
 """The one asynchronous seam the program uses: the engine the settings ask for, and the embedded one behind it.
 
 A Rasa server that is dead, slow or half-trained is left alone after its first failure: the embedded engine answers, the
-fact is logged once and shown in `health()`, and a probe in the background goes back to the server as soon as it answers.
+fact is logged once and shown in `health()`, and a probe in the background goes back to the server once it answers.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ log = structlog.get_logger(__name__)
 
 
 class Understanding:
-    """`data_dir`, `cache_dir` and `extra` are those of `nlu.embedded.load`; `wanted` "rasa" asks the server at `rasa_url`.
+    """The first arguments are those of `nlu.embedded.load`; with `wanted` "rasa" the server at `rasa_url` is asked.
 
     Loading may train, which takes seconds; do it before serving. Raises what `nlu.embedded.load` raises.
     """
@@ -99,7 +99,7 @@ class Understanding:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """The engine's life inside a program: a server is tried at once, so that health is true from the first moment."""
+        """The engine's life inside a program: a server is tried at once, so that health is true from the start."""
         if self._server:
             await self._try(self._server)
         try:
