@@ -19,7 +19,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from bot.core.words import ConversationState
-from bot.services import broadcasts, callbacks, followups, inbox, ladders, outbox, sandbox, silences, workers
+from bot.services import broadcasts, callbacks, callees, followups, inbox, ladders, outbox, sandbox, silences, workers
+from bot.services.callees import Callees
 from bot.services.centre import Centre
 from bot.services.dispatch import drain, sweep
 from bot.services.pace import Pace
@@ -92,6 +93,8 @@ class Heartbeat:
             handled += await self._guarded(name, partial(self._tick, tick))
         handled += await self._guarded("kept", self._answer_kept)
         handled += await self._guarded("outbox", self._drain)
+        if callees.wanted(centre.settings):
+            handled += await self._guarded("callees", lambda: callees.play(centre, Callees()))
         self.last_beat = centre.clock.machine()
         if handled == 0:
             now = centre.clock.now()

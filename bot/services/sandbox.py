@@ -186,6 +186,17 @@ def _hang_up(session: Session, centre: Centre, call_id: int) -> None:
         _end(session, centre, call, CallState.BUSY if call.state is CallState.RINGING else CallState.COMPLETED)
 
 
+async def ring_out(centre: Centre, call_id: int) -> None:
+    """Nobody takes a ringing call."""
+    await centre.db.write(lambda s: _ring_out(s, centre, call_id))
+
+
+def _ring_out(session: Session, centre: Centre, call_id: int) -> None:
+    call = _lock(session, call_id)
+    if call is not None and call.state is CallState.RINGING:
+        _end(session, centre, call, CallState.NO_ANSWER)
+
+
 async def go_on(centre: Centre, call_id: int, step: int, *, digits: str = "", speech: str = "") -> None:
     """The passage of step `step` was heard, and this was pressed or said to it; nothing: time is up.
 

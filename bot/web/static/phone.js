@@ -187,13 +187,16 @@ part("text").addEventListener("keydown", (event) => {
 
 // ── what the phone shows ──
 function bubbles(list, items, draw) {
-  const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 60;
+  const was = list.scrollTop;
   list.replaceChildren(...items.map((item) => {
     const line = document.createElement("li");
     draw(line, item);
     return line;
   }));
-  if (atEnd) list.scrollTop = list.scrollHeight;
+  list.scrollTop = was;
+  if (list.dataset.count === String(items.length)) return;
+  list.dataset.count = items.length;
+  list.scrollTop = list.scrollHeight;
 }
 
 function draw(now) {

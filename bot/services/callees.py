@@ -1,0 +1,137 @@
+"""People who answer the sandbox's phones by themselves: who answers, who is busy, silent, away, or a machine.
+
+Used by rehearsals that run faster than anybody could answer, and by tests. The same seed gives the same people.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session, aliased
+
+from bot.core import twiml
+from bot.core.telephone import CallState
+from bot.core.twiml import Gather
+from bot.services import sandbox
+from bot.services.centre import Centre
+from bot.settings import Settings
+from store.tables import SandboxCall
+
+AT_ONCE = 50  # calls moved on by one look
+
+
+class Manner(StrEnum):
+    """What becomes of a call."""
+
+    ANSWERS = "answers"
+    SILENT = "silent"  # picks up and says nothing
+    BUSY = "busy"
+    AWAY = "away"  # lets it ring
+    MACHINE = "machine"
+
+
+@dataclass(frozen=True, slots=True)
+class Callees:
+    """`mix` weighs the manners; `keys` are pressed in this order, one a question, else a choice is made by the seed."""
+
+    mix: Mapping[Manner, int] = field(
+        default_factory=lambda: {
+            Manner.ANSWERS: 70,
+            Manner.AWAY: 12,
+            Manner.BUSY: 8,
+            Manner.MACHINE: 6,
+            Manner.SILENT: 4,
+        }
+    )
+    keys: tuple[str, ...] = ()
+    seed: int = 1
+
+    def manner(self, phone: str, nth: int) -> Manner:
+        """How the `nth` call to a phone is taken, counted from 0."""
+        at = self._draw("manner", phone, nth) % sum(self.mix.values())
+        for manner, weight in self.mix.items():
+            at -= weight
+            if at < 0:
+                return manner
+        raise AssertionError("unreachable")
+
+    def key(self, phone: str, nth: int, question: int) -> str:
+        """What is pressed at a call's question number `question`, counted from 0."""
+        if self.keys:
+            return self.keys[question % len(self.keys)]
+        return "123"[self._draw("key", phone, nth, question) % 3]
+
+    def _draw(self, *of: object) -> int:
+        named = ":".join(map(str, (self.seed, *of)))
+        return int.from_bytes(hashlib.blake2s(named.encode(), digest_size=8).digest())
+
+
+def wanted(settings: Settings) -> bool:
+    """Whether callees answer by themselves: in a rehearsal too fast for anybody to pick up."""
+    return settings.rehearsal is not None and settings.rehearsal.speed != 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    id: int
+    phone: str
+    state: CallState
+    step: int
+    asked: int
+    listens: bool
+    nth: int
+
+
+async def play(centre: Centre, callees: Callees) -> int:
+    """Moves every call that is up one step on; gives how many."""
+    calls = await centre.db.read(_up)
+    for call in calls:
+        await _move(centre, callees, call)
+    return len(calls)
+
+
+async def _move(centre: Centre, callees: Callees, call: _Call) -> None:
+    manner = callees.manner(call.phone, call.nth)
+    if call.state is CallState.IN_PROGRESS:
+        answers = manner is Manner.ANSWERS and call.listens
+        await sandbox.go_on(
+            centre, call.id, call.step, digits=callees.key(call.phone, call.nth, call.asked) if answers else ""
+        )
+    elif manner is Manner.AWAY:
+        await sandbox.ring_out(centre, call.id)
+    elif manner is Manner.BUSY:
+        await sandbox.hang_up(centre, call.id)
+    else:
+        await sandbox.pick_up(centre, call.id, "machine_start" if manner is Manner.MACHINE else "human")
+
+
+def _up(session: Session) -> list[_Call]:
+    earlier = aliased(SandboxCall)
+    before = (
+        select(func.count())
+        .select_from(earlier)
+        .where(earlier.phone_blind == SandboxCall.phone_blind, earlier.id < SandboxCall.id)
+        .scalar_subquery()
+    )
+    rows = session.execute(
+        select(SandboxCall, before)
+        .where(sandbox.UP, SandboxCall.direction == "out")
+        .order_by(SandboxCall.id)
+        .limit(AT_ONCE)
+    )
+    return [
+        _Call(
+            call.id,
+            call.phone_blind,
+            call.state,
+            call.sequence,
+            sum(line["who"] == "you" for line in call.script.get("lines", ())),
+            "passage" in call.script and isinstance(twiml.from_json(call.script["passage"]).then, Gather),
+            nth,
+        )
+        for call, nth in rows
+    ]
