@@ -28,7 +28,7 @@ from nlu.encoder import Encode
 from nlu.engine import OUT_OF_SCOPE
 from nlu.examples import Example
 from nlu.features import grams
-from nlu.model import Block, Detector, Floats, Model, Table, reading
+from nlu.model import Block, Detector, Model, Table, reading
 
 FEW = 20
 """Below so many examples an intent (median) a softmax regression is fitted."""

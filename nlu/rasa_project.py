@@ -63,9 +63,15 @@ def install(home: Path, tell: Tell = lambda _line: None) -> Path:
     uv = shutil.which("uv")
     if uv is None:
         raise RasaFailed("uv is needed to build Rasa's environment: https://docs.astral.sh/uv/")
-    command = [uv, "sync", "--project", str(PROJECT), "--frozen", "--python", PYTHON]
+    command = [uv, "sync", "--project", str(PROJECT), "--frozen", "--python", _python()]
     _run(command, tell, {"UV_PROJECT_ENVIRONMENT": str(environment.resolve())})
     return environment
+
+
+def _python() -> str:
+    """A Python 3.10 kept by pyenv, which uv does not look for; else the version, which uv finds or fetches."""
+    kept = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    return next((str(path) for path in sorted(kept.glob(f"{PYTHON}.*/bin/python{PYTHON}"))), PYTHON)
 
 
 def train(home: Path, examples: Sequence[Example], epochs: int | None = None, tell: Tell = lambda _line: None) -> Path:

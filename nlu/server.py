@@ -1,7 +1,7 @@
 """A Rasa Open Source 3.6 server as an engine: its HTTP answer, made into a Parse.
 
 The server only names the intent; entities, language and emotion are found here, the same for every engine. Its ranking
-is held to the candidates of the moment (enabled intents, answers the open question expects), as the embedded engine does.
+is held to the candidates of the moment (enabled intents, answers the open question expects), as the embedded one is.
 """
 
 from __future__ import annotations
