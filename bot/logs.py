@@ -36,7 +36,7 @@ _PHONES = re.compile(
     r"|(?<![\w.-])\d{10,15}(?![\w.-])",
     re.ASCII,  # a Chinese character beside a number does not make it a word
 )
-QUIET = ("httpx", "httpcore", "uvicorn.access", "apscheduler", "aiogram.event", "alembic", "twilio")
+QUIET = ("uvicorn.error", "httpx", "httpcore", "uvicorn.access", "apscheduler", "aiogram.event", "alembic", "twilio")
 LEFT = frozenset({"timestamp", "level", "logger"})
 
 
