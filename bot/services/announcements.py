@@ -22,11 +22,11 @@ from bot.core.words import (
     Presence,
     Purpose,
 )
-from bot.services import audit, broadcasts, incidents
+from bot.services import alerts, audit, broadcasts, incidents
 from bot.services.audience import members
 from bot.services.broadcasts import BroadcastRefusedError
 from bot.services.centre import Centre
-from bot.services.i18n import when
+from bot.services.i18n import N_, when
 from bot.services.permissions import Function, Grant, grants, may
 from bot.services.recipients import usable
 from scripts.incidents import SHIPPED, Catalogue, load_catalogue
@@ -35,6 +35,7 @@ from store.db import touch
 from store.tables import Broadcast, BroadcastRecipient, Contact, Incident, Revision, Staff
 
 MAX_TEXT = 1000  # characters in one language
+DRILLED = N_("【演练】客户本来会收到：%(text)s")
 PURPOSES = (Purpose.EMERGENCY, Purpose.SERVICE_NOTICE)
 
 
@@ -315,11 +316,26 @@ def send(session: Session, centre: Centre, broadcast_id: int, *, staff_id: int, 
     if broadcast.kind is BroadcastKind.ALL_CLEAR:
         incidents.all_clear_sent(session, incident, staff_id=staff_id, now=now)
         return True
+    if broadcast.drill:
+        _tell_staff(session, broadcast, now)
     incidents.note(session, incident, "announced", broadcast.text_zh, staff_id, now)
     incidents.set_wording(
         session, incident, broadcast.text_zh, broadcast.text_en, staff_id=staff_id, why="announced", now=now
     )
     return True
+
+
+def _tell_staff(session: Session, broadcast: Broadcast, now: datetime) -> None:
+    """A drill's announcement reaches the people of the centre, who see what customers would have got (REQ-F54)."""
+    alerts.tell(
+        session,
+        session.scalars(select(Staff).where(Staff.active)).all(),
+        DRILLED,
+        cause=f"broadcast:{broadcast.id}:drill",
+        link=f"/console/broadcasts/{broadcast.id}",
+        now=now,
+        text=broadcast.text_zh,
+    )
 
 
 # ── shared ──

@@ -12,10 +12,10 @@ from datetime import datetime
 
 from sqlalchemy import Update, exists, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from bot.core.broadcast import outcome_of
-from bot.core.words import BroadcastState, ChannelName, DeliveryState, Outcome, Role
+from bot.core.words import Author, BroadcastState, ChannelName, DeliveryState, Outcome, Role
 from bot.services import alerts, audit
 from bot.services.announcement_lines import put_line, words_for
 from bot.services.centre import Centre
@@ -36,7 +36,6 @@ from store.tables import (
 
 PAGE = 500  # recipients fanned out in one transaction
 CLIMB = 100
-OPEN = (Outcome.PENDING, Outcome.SENDING)
 LEFT_US = frozenset({DeliveryState.ACCEPTED, DeliveryState.DELIVERED, DeliveryState.READ, DeliveryState.UNKNOWN})
 IN_FLIGHT = (BroadcastState.RUNNING, BroadcastState.STOPPED)
 COMMAND = (Role.LEADER, Role.SUPERVISOR)  # who calls the people nobody reached
@@ -306,10 +305,31 @@ def climb(session: Session, centre: Centre, now: datetime, limit: int = CLIMB) -
         .limit(limit)
         .with_for_update(skip_locked=True, of=BroadcastRecipient)
     ).all()
+    _note_answers(session, [recipient.id for recipient in due], now)
     for broadcast_id in sorted({recipient.broadcast_id for recipient in due}):
         broadcast = session.get_one(Broadcast, broadcast_id)
         _advance_all(session, centre, broadcast, [r for r in due if r.broadcast_id == broadcast_id], now)
     return len(due)
+
+
+def _note_answers(session: Session, recipient_ids: Sequence[int], now: datetime) -> None:
+    """Who wrote anything after the announcement has read it, whatever they wrote about and whoever answered them."""
+    line, answer = aliased(Message), aliased(Message)
+    read = session.scalars(
+        select(Delivery)
+        .join(line, line.id == Delivery.message_id)
+        .where(
+            Delivery.recipient_id.in_(recipient_ids),
+            Delivery.state.in_(LEFT_US - {DeliveryState.READ}),
+            exists().where(
+                answer.conversation_id == line.conversation_id,
+                answer.seq > line.seq,
+                answer.author == Author.CUSTOMER,
+            ),
+        )
+    )
+    for delivery in read:
+        delivery.state, delivery.changed_at = DeliveryState.READ, now
 
 
 def _expire(session: Session, now: datetime) -> int:
@@ -329,7 +349,6 @@ def _finish(session: Session, now: datetime) -> int:
         .where(
             Broadcast.state == BroadcastState.RUNNING,
             Broadcast.fanned_out,
-            ~exists().where(mine, BroadcastRecipient.outcome.in_(OPEN)),
             ~exists().where(mine, BroadcastRecipient.due_at.is_not(None)),
         )
         .with_for_update(skip_locked=True, of=Broadcast)

@@ -40,7 +40,6 @@ from store.tables import Acknowledgement, Address, Broadcast, BroadcastRecipient
 MACHINE = "machine"
 WAIT = timedelta(minutes=15)  # for a channel the policies' ladder does not name
 GOT_THROUGH = (DeliveryState.READ, DeliveryState.HEARD, DeliveryState.DELIVERED, DeliveryState.ACCEPTED)
-ARRIVED = frozenset({Outcome.ACCEPTED, Outcome.DELIVERED, Outcome.HEARD, Outcome.ACKNOWLEDGED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +103,12 @@ def _favourites(session: Session, broadcast: Broadcast, contact_ids: Collection[
     )
     recipients = ids.subquery()
     delivered = session.execute(
-        select(recipients.c.contact_id, Delivery.channel, Delivery.state)
+        select(recipients.c.contact_id, Delivery.id, Delivery.channel, Delivery.state)
         .join(recipients, recipients.c.id == Delivery.recipient_id)
         .where(Delivery.state.in_(GOT_THROUGH))
     ).all()
-    worked = {
-        row.contact_id: row.channel
-        for row in sorted(delivered, key=lambda row: GOT_THROUGH.index(row.state), reverse=True)
-    }
+    worst_first = sorted(delivered, key=lambda row: (-GOT_THROUGH.index(row.state), -row.id))
+    worked = {row.contact_id: row.channel for row in worst_first if arrived(row.channel, row.state)}
     acknowledged = session.execute(
         select(recipients.c.contact_id, Acknowledgement.channel).join(
             recipients, recipients.c.id == Acknowledgement.recipient_id
@@ -154,8 +151,22 @@ def advance(
         delivery = _send(session, centre, broadcast, recipient, person, step, now)
         deliveries.append(delivery)
         tried.append(Tried(delivery.address_id, delivery.channel, now, delivery.state))
-    recipient.due_at = step.until if isinstance(step, Wait) else None
+    recipient.due_at = _due_at(broadcast, tried, step, now)
     _write(session, broadcast, recipient, _outcome(broadcast, recipient, person, tried, step, rungs), now)
+
+
+def _due_at(broadcast: Broadcast, tried: Sequence[Tried], step: Try | Wait | Silent, now: datetime) -> datetime | None:
+    """When to look again; None: they are done. What is still on its way is looked at once it is no longer worth it."""
+    if not isinstance(step, Wait) or step.until is not None:
+        return step.until if isinstance(step, Wait) else None
+    assert broadcast.expires_at is not None
+    on_its_way = broadcast.state is BroadcastState.RUNNING and tried and tried[-1].state in ladder.ON_ITS_WAY
+    return max(broadcast.expires_at, now + WAIT) if on_its_way else None
+
+
+def arrived(channel: ChannelName, state: DeliveryState) -> bool:
+    """Whether a delivery is on the person's side: on our own page only once the page has shown it."""
+    return state in GOT_THROUGH and (channel not in OWN_PAGES or state is not DeliveryState.ACCEPTED)
 
 
 def proven(delivery: Delivery) -> DeliveryState:
@@ -173,11 +184,10 @@ def _next(
     rungs: policy.Broadcast,
     now: datetime,
 ) -> Try | Wait | Silent:
-    reached = ladder.outcome_of((each.state for each in tried), acknowledged=False, reachable=True)
-    enough = {Outcome.HEARD} if asks(broadcast) else ARRIVED
-    settled = (
-        recipient.outcome is Outcome.ACKNOWLEDGED or broadcast.state is not BroadcastState.RUNNING or reached in enough
-    )
+    heard = any(each.state in (DeliveryState.HEARD, DeliveryState.READ) for each in tried)
+    enough = heard if asks(broadcast) else any(arrived(each.channel, each.state) for each in tried)
+    running = broadcast.state is BroadcastState.RUNNING
+    settled = recipient.outcome is Outcome.ACKNOWLEDGED or not running or enough
     assert broadcast.expires_at is not None
     reaches = () if broadcast.drill else person.reaches  # a drill never reaches customers (REQ-F54)
     return ladder.next_step(reaches, tried, rungs, now, expires_at=broadcast.expires_at, settled=settled)

@@ -1,0 +1,193 @@
+"""A heating outage in building 3 of the demo, the people who announce it, and a provider that keeps what it sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from bot.core.policy import Bilingual
+from bot.core.words import Can, ChannelName, DeliveryState, Language, Outcome, Outgoing, Rejected, Report, Sent, Unsure
+from bot.services import announcements, audience, broadcasts, contacts, dispatch, incidents
+from bot.services.centre import Centre
+from bot.services.pace import Pace
+from store.db import vault_of
+from store.tables import Broadcast, BroadcastRecipient, Contact, Delivery, Incident, Staff
+
+TEXT = Bilingual("三号楼供热管道爆裂，今晚八点前恢复。", "A heating pipe of building 3 burst; back by 8 p.m.")
+
+
+@dataclass
+class Provider:
+    """A carrier that takes everything, unless told what to answer to an address."""
+
+    name: ChannelName
+    can: Can = field(default_factory=lambda: Can(receipts=True))
+    sent: list[Outgoing] = field(default_factory=list)
+    answers: dict[str, Exception] = field(default_factory=dict)
+
+    async def send(self, out: Outgoing) -> Sent:
+        self.sent.append(out)
+        if (answer := self.answers.get(out.address)) is not None:
+            raise answer
+        return Sent(f"{self.name}-{out.delivery_id}")
+
+
+@dataclass
+class Outage:
+    """`centre` has SMS and voice by `sms` and `voice`; every step is one transaction, as at the console."""
+
+    centre: Centre
+    sms: Provider = field(default_factory=lambda: Provider(ChannelName.SMS))
+    voice: Provider = field(default_factory=lambda: Provider(ChannelName.VOICE))
+
+    def __post_init__(self) -> None:
+        self.centre = replace(self.centre, channels={ChannelName.SMS: self.sms, ChannelName.VOICE: self.voice})
+
+    @property
+    def now(self):  # type: ignore[no-untyped-def]  # noqa: ANN201
+        return self.centre.clock.now()
+
+    def write(self, work):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+        return self.centre.db.write_now(work)
+
+    def staff(self, username: str) -> int:
+        return self.write(lambda s: s.scalars(select(Staff.id).where(Staff.username == username)).one())
+
+    def contact(self, name: str) -> int:
+        return self.write(lambda s: s.scalars(select(Contact.id).where(Contact.name == name)).one())
+
+    def phone(self, name: str) -> str:
+        def look(session: Session) -> str:
+            address = contacts.phone_of(session, session.scalars(select(Contact.id).where(Contact.name == name)).one())
+            assert address is not None
+            return vault_of(session).open(address.sealed)
+
+        return self.write(look)
+
+    def give_webchat(self, name: str, value: str = "browser-1") -> None:
+        self.write(
+            lambda s: contacts.add_address(
+                s,
+                s.scalars(select(Contact.id).where(Contact.name == name)).one(),
+                ChannelName.WEBCHAT,
+                value,
+                self.now,
+            )
+        )
+
+    def incident(self, *, drill: bool = False) -> int:
+        def report(session: Session) -> int:
+            who = session.scalars(select(Staff.id).where(Staff.username == "leader")).one()
+            incident = incidents.report(
+                session,
+                self.centre,
+                code="INC-29",
+                title="三号楼供热管道爆裂",
+                buildings=["3"],
+                staff_id=who,
+                now=self.now,
+                drill=drill,
+            )
+            incidents.confirm(session, incident.id, staff_id=who, now=self.now)
+            return incident.id
+
+        return self.write(report)
+
+    def draft(self, incident_id: int, author: str = "ops", buildings: tuple[str, ...] = ("3",)) -> int:
+        who = self.staff(author)
+        chosen = audience.audience_of(buildings, [])
+        return self.write(
+            lambda s: (
+                announcements.draft(
+                    s, self.centre, incident_id, staff_id=who, now=self.now, audience=chosen, text=TEXT
+                ).id
+            )
+        )
+
+    def approve(self, broadcast_id: int, by: str = "supervisor") -> None:
+        who = self.staff(by)
+        self.write(
+            lambda s: announcements.approve(
+                s,
+                self.centre,
+                broadcast_id,
+                revision=s.get_one(Broadcast, broadcast_id).revision,
+                staff_id=who,
+                now=self.now,
+            )
+        )
+
+    def send(self, broadcast_id: int, by: str = "supervisor") -> bool:
+        who = self.staff(by)
+        return self.write(lambda s: announcements.send(s, self.centre, broadcast_id, staff_id=who, now=self.now))
+
+    def launched(self, *, drill: bool = False, author: str = "ops") -> int:
+        """A notice on its way to building 3: five people, one of them in need."""
+        broadcast_id = self.draft(self.incident(drill=drill), author)
+        self.approve(broadcast_id)
+        assert self.send(broadcast_id)
+        return broadcast_id
+
+    def tick(self, rounds: int = 20) -> None:
+        for _ in range(rounds):
+            if not self.write(lambda s: broadcasts.tick(s, self.centre, self.now)):
+                return
+
+    async def drain(self) -> None:
+        while await dispatch.drain(self.centre, Pace(), None):
+            pass
+
+    async def settle(self) -> None:
+        for _ in range(10):
+            self.tick()
+            await self.drain()
+
+    def report(self, delivery_id: int, state: DeliveryState, error: str | None = None) -> None:
+        def tell(session: Session) -> None:
+            channel = session.get_one(Delivery, delivery_id).channel
+            dispatch.report_now(session, self.centre, Report(channel, None, delivery_id, state, error=error))
+
+        self.write(tell)
+
+    def deliveries(self, broadcast_id: int, name: str | None = None) -> list[Delivery]:
+        def look(session: Session) -> list[Delivery]:
+            query = (
+                select(Delivery)
+                .join(BroadcastRecipient, BroadcastRecipient.id == Delivery.recipient_id)
+                .join(Contact, Contact.id == BroadcastRecipient.contact_id)
+                .where(BroadcastRecipient.broadcast_id == broadcast_id)
+                .order_by(Delivery.id)
+            )
+            return list(session.scalars(query.where(Contact.name == name) if name else query))
+
+        return self.write(look)
+
+    def outcome(self, broadcast_id: int, name: str) -> Outcome:
+        return self.write(
+            lambda s: s.scalars(
+                select(BroadcastRecipient.outcome)
+                .join(Contact, Contact.id == BroadcastRecipient.contact_id)
+                .where(BroadcastRecipient.broadcast_id == broadcast_id, Contact.name == name)
+            ).one()
+        )
+
+    def counts(self, broadcast_id: int) -> dict[Outcome, int]:
+        """Who stands where; also holds that they sum to the audience."""
+
+        def look(session: Session) -> dict[Outcome, int]:
+            tally = broadcasts.counts(session, broadcast_id)
+            assert sum(tally.values()) == session.get_one(Broadcast, broadcast_id).audience_size
+            return {outcome: count for outcome, count in tally.items() if count}
+
+        return self.write(look)
+
+    def broadcast(self, broadcast_id: int) -> Broadcast:
+        return self.write(lambda s: s.get_one(Broadcast, broadcast_id))
+
+    def the_incident(self, broadcast_id: int) -> Incident:
+        return self.write(lambda s: s.get_one(Incident, s.get_one(Broadcast, broadcast_id).incident_id))
+
+
+__all__ = ["TEXT", "Language", "Outage", "Provider", "Rejected", "Unsure"]
