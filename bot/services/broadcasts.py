@@ -21,7 +21,7 @@ from bot.services.announcement_lines import put_line, words_for
 from bot.services.centre import Centre
 from bot.services.i18n import N_
 from bot.services.outbox import OWN_PAGES
-from bot.services.recipients import Person, advance, deliveries_of, people, policy_of, proven
+from bot.services.recipients import Person, advance, deliveries_of, people, policy_of
 from store.db import touch
 from store.tables import (
     Acknowledgement,
@@ -186,7 +186,7 @@ def shown(session: Session, conversation_id: int, seq: int, now: datetime) -> No
         delivery.state, delivery.changed_at = DeliveryState.DELIVERED, now
         session.flush()
         recipient, broadcast = _recipient(session, delivery.recipient_id or 0)
-        states = [proven(each) for each in deliveries_of(session, [recipient.id])[recipient.id]]
+        states = [each.state for each in deliveries_of(session, [recipient.id])[recipient.id]]
         recipient.outcome = outcome_of(states, acknowledged=recipient.outcome is Outcome.ACKNOWLEDGED, reachable=True)
         recipient.changed_at = now
         touch(session, f"broadcast:{broadcast.id}")

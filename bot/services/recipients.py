@@ -37,7 +37,6 @@ from bot.services.outbox import OWN_PAGES
 from store.db import touch
 from store.tables import Acknowledgement, Address, Broadcast, BroadcastRecipient, Contact, Delivery
 
-MACHINE = "machine"
 WAIT = timedelta(minutes=15)  # for a channel the policies' ladder does not name
 GOT_THROUGH = (DeliveryState.READ, DeliveryState.HEARD, DeliveryState.DELIVERED, DeliveryState.ACCEPTED)
 
@@ -142,7 +141,7 @@ def advance(
     """
     if person.favourite is not None:
         rungs = replace(rungs, ladder=tuple(sorted(rungs.ladder, key=lambda step: step.channel != person.favourite)))
-    tried = [Tried(d.address_id, d.channel, d.changed_at, proven(d)) for d in deliveries]
+    tried = [Tried(d.address_id, d.channel, d.changed_at, d.state) for d in deliveries]
     step: Try | Wait | Silent = Wait(None)
     for _ in range(len(person.reaches) + 1):
         step = _next(broadcast, recipient, person, tried, rungs, now)
@@ -167,13 +166,6 @@ def _due_at(broadcast: Broadcast, tried: Sequence[Tried], step: Try | Wait | Sil
 def arrived(channel: ChannelName, state: DeliveryState) -> bool:
     """Whether a delivery is on the person's side: on our own page only once the page has shown it."""
     return state in GOT_THROUGH and (channel not in OWN_PAGES or state is not DeliveryState.ACCEPTED)
-
-
-def proven(delivery: Delivery) -> DeliveryState:
-    """How far a delivery really got: what a machine recorded was delivered, nobody heard it."""
-    if delivery.state is DeliveryState.HEARD and delivery.error == MACHINE:
-        return DeliveryState.DELIVERED
-    return delivery.state
 
 
 def _next(
