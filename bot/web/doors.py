@@ -20,5 +20,6 @@ def mount(app: FastAPI, centre: Centre) -> None:
     docs.install(app)
     for door in (health, pages, chat, rest, api, console):
         app.include_router(door.router)
-    if phone.in_use(centre):
+    app.state.has_phone = phone.in_use(centre)
+    if app.state.has_phone:
         app.include_router(phone.router, dependencies=[Depends(visitor)])

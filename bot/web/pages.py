@@ -20,7 +20,7 @@ async def start(request: Request) -> Response:
         "start.html",
         company=centre.library.current.policies.company.name.of(look.language(request)),
         address=centre.settings.address,
-        has_phone=any(getattr(route, "path", "") == "/phone" for route in request.app.routes),
+        has_phone=request.app.state.has_phone,
     )
     return page
 
