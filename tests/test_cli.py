@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import openpyxl
 import pytest
 import structlog
 from typer.main import get_command
@@ -208,6 +209,23 @@ def test_importing_twice_adds_nothing(run: Run, tmp_path: Path) -> None:
     assert "1 added" in first.out
     assert "0 added, 1 known already" in second.out
     assert run("import", str(tmp_path / "none.csv")).code == 2
+
+
+def test_the_follow_up_report(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "visits.csv"
+    file.write_text(VISITS, "utf-8")
+    run("import", str(file))
+    period = ("--from", "2026-07-01", "--to", "2026-07-31")
+    ran = run("report", "follow-ups", *period, "--out", str(tmp_path / "july.xlsx"))
+    assert ran.code == 0, ran.err
+    book = openpyxl.load_workbook(tmp_path / "july.xlsx")
+    cells = {str(cell.value) for sheet in book for row in sheet.iter_rows() for cell in row}
+    assert "王小雨" in cells
+    assert not any("19900000201" in cell for cell in cells)
+    ran = run("report", "follow-ups", *period, "--numbers", "--out", str(tmp_path / "july.csv"))
+    assert "+8619900000201" in (tmp_path / "july.csv").read_text("utf-8-sig")
+    assert run("report", "follow-ups", *period, "--out", str(tmp_path / "july.pdf")).code == 2
+    assert run("report", "follow-ups", "--from", "2026-07-31", "--to", "2026-07-01", "--out", "x.csv").code == 2
 
 
 def test_a_backup_is_checked_and_a_damaged_one_is_found(run: Run, tmp_path: Path) -> None:

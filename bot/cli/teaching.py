@@ -11,6 +11,9 @@ import typer
 
 from bot import app as house
 from bot.cli.shared import fail, read_settings
+from bot.settings import Settings
+from nlu import rasa_project
+from nlu.examples import read
 from scripts.checker import check as check_scripts
 from scripts.policies import PolicyError, load_policies
 
@@ -55,16 +58,26 @@ def train(
     Train the intent classifier and report: accuracy, confusions, examples that look mislabelled.
     """
     settings = read_settings()
-    # Training needs scikit-learn, which takes a second and 100 MB that no other command wants.
-    training = importlib.import_module("nlu.training")
     try:
         if engine is Engine.RASA:
-            importlib.import_module("nlu.rasa_training").train(house.TRAINING, house.models(settings), typer.echo)
-            return
-        trained = training.train(house.TRAINING, house.models(settings), house.taught(settings), _progress)
-    except (ValueError, OSError) as error:
+            _train_rasa(settings)
+        else:
+            # Training needs scikit-learn, which takes a second and 100 MB that no other command wants.
+            training = importlib.import_module("nlu.training")
+            trained = training.train(house.TRAINING, house.models(settings), house.taught(settings), _progress)
+            typer.echo(_told(trained.report))
+    except (ValueError, OSError, rasa_project.RasaFailed) as error:
         fail(str(error))
-    typer.echo(_told(trained.report))
+
+
+def _train_rasa(settings: Settings) -> None:
+    """Makes Rasa's own environment where it is missing, and trains its model."""
+    home = settings.data_dir.resolve() / "rasa"
+    home.mkdir(parents=True, exist_ok=True)
+    rasa_project.install(home, typer.echo)
+    taught = [path for path in house.taught(settings) if path.exists()]
+    model = rasa_project.train(home, read(house.TRAINING, *taught), tell=typer.echo)
+    typer.echo(f"{model}\n启动 · start:  {home / 'env' / 'bin' / 'rasa'} run --enable-api --model {model}")
 
 
 def _progress(what: str, far: float) -> None:
