@@ -9,6 +9,7 @@ import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import openpyxl
@@ -211,11 +212,13 @@ def test_importing_twice_adds_nothing(run: Run, tmp_path: Path) -> None:
     assert run("import", str(tmp_path / "none.csv")).code == 2
 
 
-def test_the_follow_up_report(run: Run, tmp_path: Path) -> None:
+def test_the_follow_up_report(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOTLINE_SCRIPTS", str(ROOT / "scripts" / "demo"))  # the shipped policies know no season's dates
     file = tmp_path / "visits.csv"
     file.write_text(VISITS, "utf-8")
     run("import", str(file))
-    period = ("--from", "2026-07-01", "--to", "2026-07-31")
+    today = datetime.now(UTC).date()
+    period = ("--from", str(today - timedelta(days=1)), "--to", str(today + timedelta(days=14)))
     ran = run("report", "follow-ups", *period, "--out", str(tmp_path / "july.xlsx"))
     assert ran.code == 0, ran.err
     book = openpyxl.load_workbook(tmp_path / "july.xlsx")
