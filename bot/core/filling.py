@@ -39,6 +39,7 @@ _NUMBERED = re.compile(
     r"(?:第|选|按|option |number )?\s*([0-9]{1,2}|[一二三四五六七八九十])\s*(?:个|号|项|#|\.|、|\))?"
 )
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+PLACE = re.compile(r"\d|[路街楼栋幢区园村厅层室]|\b(?:road|street|block|floor|building|hall)\b", re.IGNORECASE)
 ONLY_ANSWERS = frozenset({"number", "rating", "affirm", "deny", "cancel", "repeat"})  # mean nothing unasked
 SHORT_ANSWER = 12  # characters; in a longer one a yes or no may belong to something else
 _EDGES = " \t\r\n。.!！?？,，、~～…"
@@ -106,10 +107,11 @@ def answer(slot: Slot, text: str, parse: Parse) -> Filled | None:
 
 
 def words_answer(slot: Slot, text: str, tries: int) -> Filled | None:
-    """The customer's own words as the value; beside an entity only from the second try on."""
+    """The customer's own words as the value; beside an entity at once only where they hold a number
+    or name a place, otherwise from the second try on."""
     if not text.strip() or not any(isinstance(m, FromText) for m in slot.mappings):
         return None
-    if tries == 0 and any(isinstance(m, FromEntity) for m in slot.mappings):
+    if tries == 0 and any(isinstance(m, FromEntity) for m in slot.mappings) and not PLACE.search(text):
         return None
     value = coerce(slot, text.strip())
     return None if value is None else Filled(value)

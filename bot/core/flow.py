@@ -285,8 +285,11 @@ def _interrupt(run: Run, heard: _Heard) -> bool:
 def _words(run: Run, heard: _Heard) -> bool:
     slot = run.slot
     found = words_answer(slot, heard.text, run.tries) if slot else None
-    if slot is None or found is None:
+    if slot is None or found is None or heard.text.startswith("/"):
         return False
+    last_resort = any(isinstance(m, FromEntity) for m in slot.mappings)
+    if last_resort and run.tries == 0 and heard.parse.intent not in NOTHING:
+        return False  # they speak of something else than what was asked
     run.fill({slot.name: found.value})
     return True
 

@@ -29,7 +29,7 @@ from bot.core.book import (
 from bot.core.conditions import holds
 from bot.core.filling import coerce, intents_of, known_already
 from bot.core.flow_state import Frame, State, Step, Visit
-from bot.core.wording import PLACEHOLDER, value_of, word
+from bot.core.wording import PLACEHOLDER, fill, value_of, word
 from bot.core.words import Act, Button, Language, Parse, Say
 
 MAX_NODES = 100  # nodes passed without waiting
@@ -299,9 +299,11 @@ class Run:
         """The action of the topmost node is done; its result becomes slots."""
         frame = self.stack[-1]
         node = self._node(frame)
-        self.slots.update(result)
         if isinstance(node, Perform):
             action = ACTIONS.get(node.action, Action())
+            for name in action.results:  # what is not known now must not be answered from earlier
+                self.slots.pop(name, None)
+            self.slots.update(result)
             if action.commits:
                 self.stack = [replace(f, passed=()) for f in self.stack]
             if action.ends:
@@ -444,10 +446,7 @@ class Run:
         context = self.context()
         if (whole := PLACEHOLDER.fullmatch(raw)) is not None:
             return value_of(whole[1], self.slots, context)
-        return PLACEHOLDER.sub(
-            lambda found: str("" if (v := value_of(found[1], self.slots, context)) is None else v),
-            raw,
-        )
+        return fill(raw, self.language, self.book.slots, self.slots, context)
 
     def _choices(self, source: str) -> tuple[Button, ...]:
         """Buttons made of what the message may have meant (`ranking`) or of what is on offer at all (`topics`)."""

@@ -13,6 +13,7 @@ from bot.core.words import Button, Language, Say
 
 PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 GAP = re.compile(r" +([ ,.!?])")  # what an empty placeholder leaves behind
+HAN_GAP = re.compile(r"(?<=[。！？；，：]) +(?=[\u4e00-\u9fff])")  # Chinese sentences follow without a space
 WEEKDAYS = {
     Language.ZH: ("周一", "周二", "周三", "周四", "周五", "周六", "周日"),
     Language.EN: ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"),
@@ -32,12 +33,12 @@ def word(
         return None
     language = Language(context.get("language", Language.ZH))
 
-    def fill(texts: Texts) -> str:
-        return _fill(texts.get(language) or texts[Language.ZH], language, kinds, slots, context)
+    def worded(texts: Texts) -> str:
+        return fill(texts.get(language) or texts[Language.ZH], language, kinds, slots, context)
 
-    buttons = tuple(Button(fill(c.titles), _plain(c.payload, slots, context)) for c in variant.choices)
+    buttons = tuple(Button(worded(c.titles), _plain(c.payload, slots, context)) for c in variant.choices)
     shown = tuple(b for b in buttons if b.title)  # a choice whose text is not known is not offered
-    return Say(fill(variant.texts), shown, key, variant.metadata)
+    return Say(worded(variant.texts), shown, key, variant.metadata)
 
 
 def when(moment: str, language: Language) -> str:
@@ -72,13 +73,14 @@ def _fitting(variants: Sequence[Variant], slots: Mapping[str, Any], context: Map
     return max(fits, key=lambda v: (v.channel is not None, v.condition is not None), default=None)
 
 
-def _fill(
+def fill(
     text: str,
     language: Language,
     kinds: Mapping[str, Slot],
     slots: Mapping[str, Any],
     context: Mapping[str, Any],
 ) -> str:
+    """The text with each {placeholder} as people write its value in this language."""
     if "{" not in text:
         return text
 
@@ -87,7 +89,8 @@ def _fill(
         slot = kinds.get(name)
         return _show(value_of(name, slots, context), slot.kind if slot else SlotKind.TEXT, language)
 
-    return GAP.sub(r"\1", PLACEHOLDER.sub(shown, text)).strip()
+    filled = GAP.sub(r"\1", PLACEHOLDER.sub(shown, text)).strip()
+    return HAN_GAP.sub("", filled) if language is Language.ZH else filled
 
 
 def _show(value: Any, kind: SlotKind, language: Language) -> str:
