@@ -9,8 +9,9 @@ import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import openpyxl
 import pytest
@@ -194,10 +195,11 @@ def test_staff_from_the_command_line(run: Run) -> None:
 
 # ── data ──
 
+TODAY = datetime.now(ZoneInfo("Asia/Shanghai")).date()
 VISITS = (
     "外部编号,姓名,称呼,电话,到诊时间,事件\n"
-    "V1,王小雨,女士,19900000201,2026-07-01 09:30,到诊未消费\n"
-    "V2,刘大山,先生,not a number,2026-07-01 10:00,到诊未消费\n"
+    f"V1,王小雨,女士,19900000201,{TODAY - timedelta(days=1)} 09:30,到诊未消费\n"
+    f"V2,刘大山,先生,not a number,{TODAY} 10:00,到诊未消费\n"
 )
 
 
@@ -217,8 +219,7 @@ def test_the_follow_up_report(run: Run, tmp_path: Path, monkeypatch: pytest.Monk
     file = tmp_path / "visits.csv"
     file.write_text(VISITS, "utf-8")
     run("import", str(file))
-    today = datetime.now(UTC).date()
-    period = ("--from", str(today - timedelta(days=1)), "--to", str(today + timedelta(days=14)))
+    period = ("--from", str(TODAY - timedelta(days=1)), "--to", str(TODAY + timedelta(days=14)))
     ran = run("report", "follow-ups", *period, "--out", str(tmp_path / "july.xlsx"))
     assert ran.code == 0, ran.err
     book = openpyxl.load_workbook(tmp_path / "july.xlsx")
