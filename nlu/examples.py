@@ -121,6 +121,10 @@ def near_duplicates(left: Sequence[Example], right: Sequence[Example]) -> list[N
 
 
 def _shingles(text: str) -> frozenset[str]:
-    """Character 3-grams of the letters and digits alone: punctuation, case and width make no difference."""
-    plain = "^" + "".join(ch for ch in normalise(text) if ch.isalnum()) + "$"
+    """Character 3-grams of the letters and digits alone: punctuation, case and width make no difference.
+
+    A text without any is compared whole.
+    """
+    bare = "".join(ch for ch in normalise(text) if ch.isalnum())
+    plain = f"^{bare or text}$"
     return frozenset(plain[i : i + 3] for i in range(max(1, len(plain) - 2)))

@@ -2,8 +2,8 @@
 
 Latin text gives words with their neighbours, pairs of words that stand near each other, and character 2–5-grams
 inside a word (typos leave most of them whole). Chinese gives characters with their neighbours and 2–4-grams of each
-run, which needs no word segmentation (a segmenter earned 0.6 points at most, for 65 MB and 0.7 s). In both, the lexicon names the
-groups of words that say the same.
+run, which needs no word segmentation (a segmenter earned 0.6 points at most, for 65 MB and 0.7 s). In both, the lexicon
+names the groups of words that say the same.
 """
 
 from __future__ import annotations

@@ -197,7 +197,7 @@ class Model:
     def load(cls, path: Path) -> Model:
         """Reads what `save` wrote. Raises BadModel for anything else, a half-written file included."""
         try:
-            with np.load(path, allow_pickle=False) as stored:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 meta = json.loads(_unpacked(stored["meta"]))
                 if meta["format"] != FORMAT:
                     raise BadModel(f"{path.name} is of format {meta['format']}, not {FORMAT}")

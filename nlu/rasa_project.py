@@ -156,4 +156,4 @@ def _run(command: Sequence[str], tell: Tell, environment: dict[str, str] | None 
                 last = line.strip()
                 tell(last)
     if process.returncode:
-        raise RasaFailed(f"{Path(command[0]).name} {command[1]} failed: {last}")
+        raise RasaFailed(f"{Path(command[0]).name} {command[1]} failed ({process.returncode}): {last}")
