@@ -41,7 +41,9 @@ _NUMBERED = re.compile(
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 PLACE = re.compile(r"\d|[路街楼栋幢区园村厅层室]|\b(?:road|street|block|floor|building|hall)\b", re.IGNORECASE)
 ONLY_ANSWERS = frozenset({"number", "rating", "affirm", "deny", "cancel", "repeat"})  # mean nothing unasked
-SHORT_ANSWER = 12  # characters; in a longer one a yes or no may belong to something else
+SHORT_ANSWER = (
+    12  # Chinese characters, or twice as many Latin letters; in a longer one a yes or no may belong to something else
+)
 _EDGES = " \t\r\n。.!！?？,，、~～…"
 
 
@@ -240,10 +242,27 @@ def _number(slot: Slot, raw: Any) -> float | int | None:
     return int(number) if number.is_integer() else None
 
 
+PLAIN_YES = re.compile(
+    r"^(?:我|我们|咱|家|家里|这边|这儿)*(?:都|也|确实|刚好)?(?:有|是|会|能|要|在)"
+    r"|^(?:i|we|there) ?(?:'s|'re|is|are|have|do|am)\b"
+)
+PLAIN_NO = re.compile(
+    r"没|无|不(?!清楚|知道|确定|好说|一定|晓得|记得)|\b(?:no|not(?! sure)|none|nobody|never)\b|n't\b(?! know)"
+)
+QUESTION = re.compile(r"[?？]|[吗呢么][。.]?$|有没有|是不是|能不能")
+
+
 def yes_or_no(text: str, parse: Parse) -> bool | None:
-    """Yes or no found in a short answer, whatever its intent."""
+    """Yes or no found in a short answer, whatever its intent: "对的", and "家里有老人" to whether there is one."""
+    if columns(text) > 2 * SHORT_ANSWER or QUESTION.search(text):
+        return None
     said = {e.kind for e in parse.entities} & {"affirm", "deny"}
-    return "affirm" in said if len(said) == 1 and len(text) <= SHORT_ANSWER else None
+    if len(said) == 1:
+        return "affirm" in said
+    words = text.strip().casefold()
+    if said or PLAIN_NO.search(words):
+        return None if said else False
+    return True if PLAIN_YES.search(words) else None
 
 
 def _as_number(text: str) -> float | None:
@@ -251,3 +270,8 @@ def _as_number(text: str) -> float | None:
     if said in _ORDINALS:
         return float(_ORDINALS[said])
     return float(said) if _NUMBER.fullmatch(said) else None
+
+
+def columns(text: str) -> int:
+    """How wide a text is: a Chinese character takes two columns, a Latin letter one."""
+    return sum(2 if ord(c) > 0x2E7F else 1 for c in text)
