@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
@@ -74,6 +75,8 @@ class Heartbeat:
         self._scheduler.add_job(self.beat, "interval", seconds=patience, id="beat", **every)
         self._scheduler.add_job(self._lease, "interval", seconds=LEASE_EVERY, id="lease", **every)
         self._scheduler.add_job(self._sweep, "interval", seconds=SWEEP_EVERY, id="sweep", **every)
+        # A beat may take longer than its interval when much is due; the next one then simply waits.
+        logging.getLogger("apscheduler.scheduler").setLevel(logging.ERROR)
         self._scheduler.start()
         self._tasks = [asyncio.create_task(self._send_when_woken())]
 
