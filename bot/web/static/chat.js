@@ -167,11 +167,11 @@ form.addEventListener("submit", (event) => {
   words.focus();
 });
 
-let told = 0;
+let told = -Infinity;
 words.addEventListener("input", () => {
   if (state === "agent" && performance.now() - told > 3000) {
     told = performance.now();
-    fetch("/chat/typing", { method: "POST", headers });
+    fetch("/chat/typing", { method: "POST", headers }).catch(() => {});
   }
 });
 words.addEventListener("keydown", (event) => {

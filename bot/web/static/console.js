@@ -95,12 +95,12 @@ function prepare(scope) {
     const words = form.querySelector("textarea");
     const key = `draft:${form.dataset.draft}`;
     words.value ||= sessionStorage.getItem(key) ?? "";
-    let told = 0;
+    let told = -Infinity;
     words.addEventListener("input", () => {
       sessionStorage.setItem(key, words.value);
       if (form.dataset.typingTo && !form.classList.contains("as-note") && performance.now() - told > 3000) {
         told = performance.now();
-        fetch(form.dataset.typingTo, { method: "POST", headers: { "X-CSRF-Token": form.elements.csrf.value } });
+        fetch(form.dataset.typingTo, { method: "POST", headers: { "X-CSRF-Token": form.elements.csrf.value } }).catch(() => {});
       }
     });
     words.addEventListener("keydown", (event) => {
