@@ -161,10 +161,9 @@ def _answered(session: Session, centre: Centre, delivery_id: int, machine: bool,
     except talk.StuckError:
         log.exception("voice.stuck", delivery=delivery_id)
         return Spoken((Say(i18n.text(language, SORRY)),), language, HangUp())
-    if answer.conversation_id is None or answer.hang_up:
+    if answer.conversation_id is None:
         return Spoken(answer.says, answer.language, HangUp())
-    turn = session.scalars(select(Conversation.seq).where(Conversation.id == answer.conversation_id)).one()
-    return Spoken(answer.says, answer.language, _listen(centre, answer.conversation_id, turn))
+    return _from_here(session, centre, answer.conversation_id, 0)
 
 
 def _announce(session: Session, centre: Centre, delivery: Delivery, machine: bool, now: datetime) -> Spoken:
