@@ -35,6 +35,8 @@ SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 SECTIONS: tuple[tuple[str, str, Function], ...] = (
     ("/console", N_("接待"), Function.HANDLE_QUEUE),
     ("/console/cases", N_("工单"), Function.HANDLE_QUEUE),
+    ("/console/callbacks", N_("回电"), Function.MANAGE_CALLBACKS),
+    ("/console/reports", N_("报表"), Function.SEE_REPORTS),
     ("/console/audit", N_("审计"), Function.SEE_AUDIT),
     ("/console/staff", N_("员工"), Function.MANAGE_STAFF),
 )

@@ -46,6 +46,13 @@ REFUSED: Mapping[str, str] = {
     "wrap_up_missing": N_("结束之前，请选择一个小结。"),
     "conversation_closed": N_("这个会话已经结束。"),
     "not_found": N_("没有找到。"),
+    "callback_changed": N_("同事刚改过这个回电，请看过最新内容再改。"),
+    "callback_ended": N_("这个回电已经结束。"),
+    "callback_dialling": N_("正在拨打，请等这次通话结束。"),
+    "callback_opted_out": N_("客户要求不再联系，不能再打。"),
+    "outside_window": N_("那个时间不能打电话，请选允许的时段。"),
+    "owner_unknown": N_("请选择一位在职的同事。"),
+    "time_bad": N_("看不懂这个时间，请重新填写。"),
 }
 
 FAILED = N_("没能完成，请再试一次。")

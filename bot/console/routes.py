@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from bot.console import cases, contacts, conversations, floor, office, sign_in
+from bot.console import callbacks, cases, contacts, conversations, floor, office, reports, sign_in
 
 router = APIRouter(include_in_schema=False)
-for room in (sign_in, floor, conversations, cases, contacts, office):
+for room in (sign_in, floor, conversations, cases, callbacks, contacts, reports, office):
     router.include_router(room.router)

@@ -96,7 +96,7 @@ class Wording:
             case "on_time":
                 return "" if row.on_time is None else self.text(N_("是") if row.on_time else N_("否"))
             case "flags":
-                return "；".join(self.text(FLAGS.get(flag, flag)) for flag in row.flags)
+                return " / ".join(self.text(FLAGS.get(flag, flag)) for flag in row.flags)
             case "steps":
                 return "\n".join(self._step(step) for step in row.steps)
         value = getattr(row, column)
@@ -104,7 +104,7 @@ class Wording:
 
     def _step(self, step: Step) -> str:
         state = step.result if step.done else self.text(N_("未完成"))
-        return f"{step.owner} {step.due_on.isoformat()}：{step.what}（{state}）"
+        return f"{step.owner} {step.due_on.isoformat()} · {step.what} · {state}"
 
 
 def workbook(report: FollowUps, words: Wording) -> bytes:

@@ -173,11 +173,15 @@ def add_step(
     return step
 
 
-def finish_step(session: Session, step_id: int, result: str, *, staff_id: int, now: datetime) -> NextStep:
-    """Records what came of a next step."""
+def finish_step(
+    session: Session, callback_id: int, step_id: int, result: str, *, staff_id: int, anybodys: bool, now: datetime
+) -> NextStep:
+    """Records what came of a next step: its owner does, or whoever may assign them (`anybodys`)."""
     step = session.get(NextStep, step_id, with_for_update=True)
-    if step is None:
+    if step is None or step.callback_id != callback_id:
         raise CallbackRefusedError("not_found")
+    if step.owner_id != staff_id and not anybodys:
+        raise CallbackRefusedError("not_yours")
     if not result.strip():
         raise CallbackRefusedError("text_empty")
     step.state, step.result = "done", result.strip()[:TEXT]

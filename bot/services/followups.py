@@ -214,17 +214,18 @@ def tick(session: Session, centre: Centre, now: datetime) -> int:
         if event_id is not None:
             plan_event(session, centre, session.get_one(Event, event_id), now)
             planned += 1
-    waiting = session.scalars(
-        select(Event)
-        .where(Event.unplanned.in_(MENDABLE), Event.tried != _settings_tried(centre.library.current))
-        .order_by(Event.id)
-        .limit(PAGE)
-        .with_for_update(skip_locked=True)
-    )
+    return planned + replan(session, centre, now)
+
+
+def replan(session: Session, centre: Centre, now: datetime, *, anew: bool = False) -> int:
+    """A page of the events that waited for a setting, where the settings have changed since; `anew`: in any case."""
+    query = select(Event).where(Event.unplanned.in_(MENDABLE))
+    if not anew:
+        query = query.where(Event.tried != _settings_tried(centre.library.current))
+    waiting = session.scalars(query.order_by(Event.id).limit(PAGE).with_for_update(skip_locked=True)).all()
     for event in waiting:
         plan_event(session, centre, event, now)
-        planned += 1
-    return planned
+    return len(waiting)
 
 
 def _closed_complaints(session: Session, now: datetime) -> list[Case]:

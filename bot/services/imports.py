@@ -22,13 +22,14 @@ from bot.services import audit, followups
 from bot.services.centre import Centre
 from bot.services.followups import Occurrence
 from bot.services.i18n import N_, text
-from bot.services.visit_lists import COLUMNS, Problem, Row, UnreadableError, occurrence, read
+from bot.services.visit_lists import COLUMNS, SOURCE, Problem, Row, UnreadableError, occurrence, read
 from store.db import vault_of
-from store.tables import ImportRun
+from store.tables import Event, ImportRun
 
 __all__ = ["Imported", "UnreadableError", "explain", "explain_file", "import_file", "import_upload", "read"]
 
 PAGE = 200  # rows in one transaction
+SHOWN = 5  # rows a preview shows
 KEPT_PROBLEMS = 1000  # of one file; the first are enough to mend it
 
 
@@ -72,6 +73,42 @@ async def import_upload(
     for rows in _pages(await asyncio.to_thread(read, data)):
         total += await centre.db.write(partial(load_page, centre=centre, rows=rows, now=now))
     return await centre.db.write(lambda s: finish(s, filename, total, staff_id=staff_id, now=now))
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a file would do: rows that would load, that are known, problems by line, and the first rows as read."""
+
+    fresh: int
+    known: int
+    refused: tuple[Problem, ...]
+    first: tuple[Occurrence, ...]
+
+    @property
+    def refused_lines(self) -> int:
+        return len({problem.line for problem in self.refused})
+
+
+async def preview(centre: Centre, data: bytes, *, now: datetime) -> Preview:
+    """Reads a file and says what importing it would do; nothing is written. Raises UnreadableError."""
+    refused: list[Problem] = []
+    good: list[Occurrence] = []
+    for row in await asyncio.to_thread(read, data):
+        what = occurrence(row, zone=centre.settings.timezone, now=now)
+        if isinstance(what, Occurrence):
+            good.append(what)
+        else:
+            refused += what
+    known = 0
+    for at in range(0, len(good), PAGE):
+        known += await centre.db.read(partial(_known, page=good[at : at + PAGE]))
+    return Preview(len(good) - known, known, tuple(refused), tuple(good[:SHOWN]))
+
+
+def _known(session: Session, page: Sequence[Occurrence]) -> int:
+    ids = {named(session, what).external_id for what in page}
+    found = session.scalars(select(Event.external_id).where(Event.source == SOURCE, Event.external_id.in_(ids)))
+    return len(set(found))
 
 
 def _pages(rows: Sequence[Row]) -> Iterator[list[Row]]:

@@ -26,6 +26,7 @@ class Function(StrEnum):
     LEAVE_SEAT = "leave_seat"  # sign out of a seat while an incident is open
     PERMIT_MEDIA = "permit_media"
     SEE_CONTACT = "see_contact"
+    SEE_HEALTH = "see_health"  # follow-up answers about somebody's health, beyond one's own cases (REQ-G18)
     RELEASE_DATA = "release_data"
     CORRECT_RECORD = "correct_record"
     EDIT_POLICIES = "edit_policies"
@@ -82,6 +83,7 @@ PERMISSIONS: Mapping[Function, Mapping[Role, Grant]] = {
         report_owner=Grant.REPORT_ROWS,
         archivist=Grant.BY_LOAN,
     ),
+    Function.SEE_HEALTH: _row(manager=_YES, report_owner=_YES),
     Function.RELEASE_DATA: _row(manager=Grant.APPROVE, archivist=Grant.EXECUTE),
     Function.CORRECT_RECORD: _row(
         agent=Grant.PROPOSE,

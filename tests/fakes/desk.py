@@ -1,0 +1,65 @@
+"""Somebody of the staff at a browser: signed in, with the token every change must bring."""
+
+from __future__ import annotations
+
+import re
+
+import httpx
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from bot.core.words import Role
+from bot.services import staff as staff_service
+from bot.services.centre import Centre
+from store.tables import Staff, StaffRole
+
+TOKEN = re.compile(r'name="csrf" value="([^"]+)"')
+
+
+class Desk:
+    """`client` carries the session's cookie."""
+
+    def __init__(self, client: httpx.AsyncClient, person: Staff) -> None:
+        self.client = client
+        self.staff_id = person.id
+        self._csrf = ""
+
+    @classmethod
+    async def of(cls, centre: Centre, client: httpx.AsyncClient, role: Role) -> Desk:
+        """The demo's first holder of a role, come in by a one-time link."""
+
+        def link(session: Session) -> tuple[Staff, str]:
+            person = session.scalars(
+                select(Staff).join(StaffRole).where(StaffRole.role == role).order_by(Staff.id).limit(1)
+            ).one()
+            now, machine = centre.clock.now(), centre.clock.machine()
+            return person, staff_service.make_link(session, person.id, now=now, machine=machine)
+
+        person, token = centre.db.write_now(link)
+        client.cookies.clear()
+        desk = cls(client, person)
+        page = await client.get(f"/sign-in/link/{token}")
+        answer = await client.post(f"/sign-in/link/{token}", data={"csrf": cls._token(page.text)})
+        assert answer.status_code == 303, answer.text
+        return desk
+
+    @staticmethod
+    def _token(page: str) -> str:
+        found = TOKEN.search(page)
+        assert found is not None, page[:2000]
+        return found[1]
+
+    async def see(self, path: str, status: int = 200) -> str:
+        """A page's HTML."""
+        answer = await self.client.get(path, headers={"accept": "text/html"})
+        assert answer.status_code == status, answer.text[:2000]
+        if TOKEN.search(answer.text):
+            self._csrf = self._token(answer.text)
+        return answer.text
+
+    async def do(self, path: str, status: int = 303, files: dict[str, object] | None = None, **fields: object) -> str:
+        """Sends a form; gives where it leads, or what it answers."""
+        data = {"csrf": self._csrf, **{name: str(value) for name, value in fields.items()}}
+        answer = await self.client.post(path, data=data, files=files)  # type: ignore[arg-type]
+        assert answer.status_code == status, answer.text[:2000]
+        return answer.headers.get("location", answer.text)
