@@ -4,8 +4,19 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from bot.console import callbacks, cases, contacts, conversations, floor, office, reports, sign_in
+from bot.console import (
+    broadcasts,
+    callbacks,
+    cases,
+    contacts,
+    conversations,
+    floor,
+    incidents,
+    office,
+    reports,
+    sign_in,
+)
 
 router = APIRouter(include_in_schema=False)
-for room in (sign_in, floor, conversations, cases, callbacks, contacts, reports, office):
+for room in (sign_in, floor, conversations, cases, callbacks, contacts, incidents, broadcasts, reports, office):
     router.include_router(room.router)

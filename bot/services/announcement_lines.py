@@ -22,6 +22,7 @@ from bot.services.conversations import Held, add_lines, hold, open_conversation,
 from store.tables import Broadcast, Conversation, Message
 
 FLOW = "broadcast_reply"
+LINE = "broadcast:"  # how the keys of announcements' lines begin
 DRILL = {Language.ZH: "【演练】", Language.EN: "[DRILL] "}
 OPEN = text("conversation.state <> 'closed'")
 
@@ -33,7 +34,7 @@ def asks(broadcast: Broadcast) -> bool:
 
 def key_of(broadcast: Broadcast) -> str:
     """The name of an announcement's line in a transcript."""
-    return f"broadcast:{broadcast.id}"
+    return f"{LINE}{broadcast.id}"
 
 
 def words_for(centre: Centre, broadcast: Broadcast, language: Language, channel: ChannelName) -> Say:

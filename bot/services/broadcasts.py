@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Update, exists, func, or_, select, update
+from sqlalchemy import Select, Update, exists, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, aliased
 
 from bot.core.broadcast import outcome_of
 from bot.core.words import Author, BroadcastState, ChannelName, DeliveryState, Outcome, Role
 from bot.services import alerts, audit
-from bot.services.announcement_lines import put_line, words_for
+from bot.services.announcement_lines import LINE, put_line, words_for
 from bot.services.centre import Centre
 from bot.services.i18n import N_
 from bot.services.outbox import OWN_PAGES
@@ -168,21 +168,29 @@ def _keep_line(
     )
 
 
-def shown(session: Session, conversation_id: int, seq: int, now: datetime) -> None:
-    """Our own page shows the conversation up to line `seq`: announcements up to there have been delivered."""
-    rows = session.scalars(
+def unshown(session: Session, conversation_id: int, seq: int) -> bool:
+    """Whether `shown` would change anything."""
+    return session.scalar(_unshown(conversation_id, seq).limit(1)) is not None
+
+
+def _unshown(conversation_id: int, seq: int) -> Select[tuple[Delivery]]:
+    return (
         select(Delivery)
         .join(Message, Message.id == Delivery.message_id)
         .where(
-            Delivery.conversation_id == conversation_id,
+            Message.conversation_id == conversation_id,
+            Message.key.startswith(LINE),
+            Message.seq <= seq,
             Delivery.recipient_id.is_not(None),
             Delivery.channel.in_(OWN_PAGES),
             Delivery.state == DeliveryState.ACCEPTED,
-            Message.seq <= seq,
         )
-        .with_for_update(of=Delivery)
-    ).all()
-    for delivery in rows:
+    )
+
+
+def shown(session: Session, conversation_id: int, seq: int, now: datetime) -> None:
+    """Our own page shows the conversation up to line `seq`: announcements up to there have been delivered."""
+    for delivery in session.scalars(_unshown(conversation_id, seq).with_for_update(of=Delivery)).all():
         delivery.state, delivery.changed_at = DeliveryState.DELIVERED, now
         session.flush()
         recipient, broadcast = _recipient(session, delivery.recipient_id or 0)

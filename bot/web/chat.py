@@ -21,7 +21,7 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.responses import JSONResponse, Response
 
 from bot.core.words import ChannelName, ConversationState, Incoming, Language
-from bot.services import inbox, webchat
+from bot.services import broadcasts, inbox, webchat
 from bot.services.centre import Centre
 from bot.services.i18n import N_
 from bot.services.pace import PerAddress
@@ -148,6 +148,8 @@ async def _stream(centre: Centre, token: str, seen: Place) -> AsyncIterator[Serv
                         json.dumps(_shown(line), ensure_ascii=False), event="line", id=_id(line.place)
                     )
                     seen = line.place
+                if fresh:
+                    await _announcements_seen(centre, seen)
                 if now_here != told:
                     told = now_here
                     yield ServerSentEvent(json.dumps({"state": told.state, "ahead": told.ahead}), event="state")
@@ -155,6 +157,14 @@ async def _stream(centre: Centre, token: str, seen: Place) -> AsyncIterator[Serv
                     break  # another conversation, or another holder: listen anew
                 while (woken := await ear.wait(LOOK_AGAIN)) and all(t.startswith("typing:") for t in woken):
                     yield ServerSentEvent("", event="typing")
+
+
+async def _announcements_seen(centre: Centre, place: Place) -> None:
+    """An announcement on the page has been delivered (bot/services/broadcasts.py)."""
+    conversation_id, seq = place
+    if await centre.db.read(lambda session: broadcasts.unshown(session, conversation_id, seq)):
+        now = centre.clock.now()
+        await centre.db.write(lambda session: broadcasts.shown(session, conversation_id, seq, now))
 
 
 def _topics(here: Present) -> tuple[str, ...]:

@@ -1,0 +1,363 @@
+"""Announcements at the console: drafted with a live preview, approved by a second person, watched while they fly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Form, HTTPException, Query, Request
+from sqlalchemy.orm import Session
+from starlette.responses import HTMLResponse, Response
+
+from bot.console.door import centre_of, fragment, refuse, render, require, see_other
+from bot.console.incidents import split
+from bot.console.live import live
+from bot.console.queries.announcements import PAGE, progress, staff_name
+from bot.console.queries.announcements import announcements as announcement_rows
+from bot.core.policy import Bilingual
+from bot.core.words import BroadcastKind, BroadcastState, ChannelName, Purpose
+from bot.services import announcements, broadcasts, previews
+from bot.services.audience import audience_of, known_buildings, known_segments
+from bot.services.broadcasts import BroadcastRefusedError
+from bot.services.i18n import N_
+from bot.services.permissions import Function
+from bot.services.staff import SignedIn
+from store.tables import Broadcast, Incident
+
+router = APIRouter(prefix="/console/broadcasts", include_in_schema=False)
+Reader = Annotated[SignedIn, Depends(require(Function.OPEN_INCIDENT))]
+Writer = Annotated[SignedIn, Depends(require(Function.DRAFT_ANNOUNCEMENT))]
+
+WHY_NOT: Mapping[str, str] = {
+    "approver_is_author": N_("这份公告是您写的，要由另一位同事批准。"),
+    "supervisor_present": N_("客服主管在岗，请由主管批准；主管联系不上时您才能代批。"),
+    "not_allowed": N_("批准公告不在您的权限之内。"),
+}
+GATE: Mapping[str, str] = {
+    "drill": N_("演练，不联系客户"),
+    "opted_out": N_("不愿接受联系"),
+    "no_consent": N_("未同意"),
+    "consent_withdrawn": N_("已撤回同意"),
+    "holiday": N_("节假日"),
+    "outside_window": N_("不在时段内"),
+    "seasons_unset": N_("季节未设置"),
+    "night": N_("夜间免打扰，等到早上再发"),
+    "too_often": N_("联系太频繁"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DraftForm:
+    """What the draft's form says."""
+
+    text: Bilingual
+    audience: dict[str, Any]
+    channels: list[ChannelName]
+    purpose: Purpose
+    revision: int
+
+
+def filled(
+    text_zh: Annotated[str, Form(max_length=4000)] = "",
+    text_en: Annotated[str, Form(max_length=4000)] = "",
+    whom: Annotated[str, Form(pattern="^(chosen|everybody|same)$")] = "chosen",
+    buildings: Annotated[str, Form(max_length=400)] = "",
+    segments: Annotated[list[str] | None, Form()] = None,
+    channels: Annotated[list[ChannelName] | None, Form()] = None,
+    purpose: Annotated[Purpose, Form()] = Purpose.EMERGENCY,
+    revision: Annotated[int, Form()] = 0,
+) -> DraftForm:
+    """The form as values; channels keep the order of the page, which is the ladder's."""
+    audience = audience_of(split(buildings), segments or [], everybody=whom == "everybody")
+    return DraftForm(Bilingual(text_zh, text_en), audience, channels or [], purpose, revision)
+
+
+Filled = Annotated[DraftForm, Depends(filled)]
+
+
+@router.get("")
+async def index(request: Request, _: Reader, page: Annotated[int, Query(ge=1, le=1000)] = 1) -> Response:
+    rows = await centre_of(request).db.read(
+        lambda session: announcement_rows(session, limit=PAGE + 1, offset=(page - 1) * PAGE)
+    )
+    return render(request, "console/broadcasts.html", rows=rows[:PAGE], page=page, more=len(rows) > PAGE)
+
+
+@router.get("/new/{incident}")
+async def new(request: Request, incident: int, _: Writer) -> Response:
+    """An empty form filled from the incident's template; nothing is stored before it is sent."""
+    centre = centre_of(request)
+    now = centre.clock.now()
+
+    def read(session: Session) -> dict[str, Any] | None:
+        found = session.get(Incident, incident)
+        if found is None:
+            return None
+        text = announcements.template(centre, found, BroadcastKind.NOTICE, now)
+        ladder = [step.channel.value for step in centre.library.current.policies.broadcast.ladder]
+        draft = Broadcast(
+            incident_id=found.id,
+            kind=BroadcastKind.NOTICE,
+            drill=found.drill,
+            purpose=Purpose.EMERGENCY,
+            audience=audience_of(found.buildings, []),
+            channels=ladder,
+            text_zh=text.zh,
+            text_en=text.en,
+            revision=0,
+        )
+        return {"incident": found, **_form(session, request, draft, now)}
+
+    context = await centre.db.read(read)
+    if context is None:
+        raise HTTPException(404)
+    return render(request, "console/broadcast_draft.html", action="/console/broadcasts", **context)
+
+
+def _form(session: Session, request: Request, draft: Broadcast, now: datetime) -> dict[str, Any]:
+    """What the draft's form and its preview show."""
+    centre = centre_of(request)
+    return {
+        "broadcast": draft,
+        "ladder": [step.channel for step in centre.library.current.policies.broadcast.ladder],
+        "buildings": known_buildings(session),
+        "segments": known_segments(session),
+        **_preview(session, request, draft, now),
+    }
+
+
+def _preview(session: Session, request: Request, draft: Broadcast, now: datetime) -> dict[str, Any]:
+    centre = centre_of(request)
+    return {
+        "preview": previews.preview(session, centre, draft, now),
+        "missing": previews.missing_channels(centre, draft),
+        "gate": GATE,
+    }
+
+
+@router.post("/preview")
+async def preview(
+    request: Request,
+    _: Writer,
+    form: Filled,
+    incident: Annotated[int, Form()],
+    broadcast: Annotated[int | None, Form()] = None,
+) -> Response:
+    """The preview of a form that is being filled in, as a piece of the page."""
+    centre = centre_of(request)
+    now = centre.clock.now()
+
+    def read(session: Session) -> dict[str, Any]:
+        stored = session.get(Broadcast, broadcast) if broadcast is not None else None
+        found = session.get(Incident, incident)
+        draft = Broadcast(
+            incident_id=incident,
+            kind=stored.kind if stored else BroadcastKind.NOTICE,
+            follows_id=stored.follows_id if stored else None,
+            drill=bool(found and found.drill),
+            purpose=form.purpose,
+            audience=stored.audience if stored and stored.follows_id else form.audience,
+            channels=[channel.value for channel in form.channels],
+            text_zh=form.text.zh,
+            text_en=form.text.en,
+        )
+        return _preview(session, request, draft, now)
+
+    return HTMLResponse(fragment(request, "console/broadcast/preview.html", **await centre.db.read(read)))
+
+
+@router.post("")
+async def create(request: Request, staff: Writer, form: Filled, incident: Annotated[int, Form()]) -> Response:
+    centre = centre_of(request)
+    now = centre.clock.now()
+
+    def work(session: Session) -> int:
+        return announcements.draft(
+            session,
+            centre,
+            incident,
+            staff_id=staff.staff_id,
+            now=now,
+            audience=form.audience,
+            channels=form.channels,
+            text=form.text,
+            purpose=form.purpose,
+        ).id
+
+    try:
+        broadcast_id = await centre.db.write(work)
+    except BroadcastRefusedError as refused:
+        return refuse(request, f"/console/incidents/{incident}", refused.code)
+    return see_other(f"/console/broadcasts/{broadcast_id}", "drafted")
+
+
+async def _context(request: Request, broadcast_id: int, staff: SignedIn) -> dict[str, Any]:
+    centre = centre_of(request)
+    now = centre.clock.now()
+
+    def read(session: Session) -> dict[str, Any] | None:
+        broadcast = session.get(Broadcast, broadcast_id)
+        if broadcast is None:
+            return None
+        shown = {
+            "broadcast": broadcast,
+            "incident": session.get_one(Incident, broadcast.incident_id),
+            "author": staff_name(session, broadcast.author_id),
+            "approver": staff_name(session, broadcast.approver_id),
+        }
+        if broadcast.state is BroadcastState.DRAFT:
+            why_not = announcements.why_not(session, broadcast, staff.staff_id)
+            return {**shown, "why_not": WHY_NOT.get(why_not or ""), **_form(session, request, broadcast, now)}
+        rates = dict(centre.library.current.policies.rates)
+        return {**shown, "progress": progress(session, broadcast, rates)}
+
+    found = await centre.db.read(read)
+    if found is None:
+        raise HTTPException(404)
+    return found
+
+
+@router.get("/{broadcast_id}")
+async def show(request: Request, broadcast_id: int, staff: Reader) -> Response:
+    """A draft as its form, with who may approve it; anything later as its progress."""
+    context = await _context(request, broadcast_id, staff)
+    if context["broadcast"].state is BroadcastState.DRAFT:
+        action = f"/console/broadcasts/{broadcast_id}/edit"
+        return render(request, "console/broadcast_draft.html", action=action, **context)
+    return render(request, "console/broadcast.html", **context)
+
+
+@router.get("/{broadcast_id}/events")
+async def events(request: Request, broadcast_id: int, _: Reader) -> Response:
+    async def draw(staff: SignedIn) -> Mapping[str, str]:
+        context = await _context(request, broadcast_id, staff)
+        if context["broadcast"].state is BroadcastState.DRAFT:
+            return {}
+        return {part: fragment(request, f"console/broadcast/{part}.html", **context) for part in ("state", "progress")}
+
+    return live(request, (f"broadcast:{broadcast_id}",), draw)
+
+
+async def _change(
+    request: Request, broadcast_id: int, said: str, work: Callable[[Session, datetime], object]
+) -> Response:
+    centre = centre_of(request)
+    now = centre.clock.now()
+    try:
+        await centre.db.write(lambda session: work(session, now))
+    except BroadcastRefusedError as refused:
+        if refused.code == "not_found":
+            raise HTTPException(404) from refused
+        return refuse(request, f"/console/broadcasts/{broadcast_id}", refused.code)
+    return see_other(f"/console/broadcasts/{broadcast_id}", said)
+
+
+@router.post("/{broadcast_id}/edit")
+async def edit(request: Request, broadcast_id: int, staff: Writer, form: Filled) -> Response:
+    return await _change(
+        request,
+        broadcast_id,
+        "saved",
+        lambda s, now: announcements.edit(
+            s,
+            broadcast_id,
+            revision=form.revision,
+            staff_id=staff.staff_id,
+            now=now,
+            text=form.text,
+            audience=form.audience,
+            channels=form.channels,
+            purpose=form.purpose,
+        ),
+    )
+
+
+@router.post("/{broadcast_id}/approve")
+async def approve(
+    request: Request,
+    broadcast_id: int,
+    staff: Reader,
+    revision: Annotated[int, Form()],
+    launch: Annotated[bool, Form()] = False,
+) -> Response:
+    """A second person approves what they saw; with `launch` it goes out in the same transaction."""
+    centre = centre_of(request)
+
+    def work(session: Session, now: datetime) -> None:
+        announcements.approve(session, centre, broadcast_id, revision=revision, staff_id=staff.staff_id, now=now)
+        if launch:
+            announcements.send(session, centre, broadcast_id, staff_id=staff.staff_id, now=now)
+
+    return await _change(request, broadcast_id, "launched" if launch else "approved", work)
+
+
+@router.post("/{broadcast_id}/launch")
+async def launch(request: Request, broadcast_id: int, staff: Reader) -> Response:
+    centre = centre_of(request)
+    return await _change(
+        request,
+        broadcast_id,
+        "launched",
+        lambda s, now: announcements.send(s, centre, broadcast_id, staff_id=staff.staff_id, now=now),
+    )
+
+
+@router.post("/{broadcast_id}/stop")
+async def stop(request: Request, broadcast_id: int, staff: Reader) -> Response:
+    _commands(staff)
+    return await _change(
+        request,
+        broadcast_id,
+        "stopped",
+        lambda s, now: broadcasts.stop(s, broadcast_id, staff_id=staff.staff_id, now=now),
+    )
+
+
+@router.post("/{broadcast_id}/resume")
+async def resume(request: Request, broadcast_id: int, staff: Reader) -> Response:
+    _commands(staff)
+    return await _change(
+        request,
+        broadcast_id,
+        "resumed",
+        lambda s, now: broadcasts.resume(s, broadcast_id, staff_id=staff.staff_id, now=now),
+    )
+
+
+@router.post("/{broadcast_id}/cancel")
+async def cancel(
+    request: Request, broadcast_id: int, staff: Reader, why: Annotated[str, Form(max_length=400)] = ""
+) -> Response:
+    _commands(staff)
+    return await _change(
+        request,
+        broadcast_id,
+        "broadcast_cancelled",
+        lambda s, now: broadcasts.cancel(s, broadcast_id, staff_id=staff.staff_id, why=why, now=now),
+    )
+
+
+def _commands(staff: SignedIn) -> None:
+    """Stopping is for whoever writes or approves announcements: better held once too often."""
+    if not staff.may(Function.APPROVE_ANNOUNCEMENT) and not staff.may(Function.DRAFT_ANNOUNCEMENT):
+        raise HTTPException(403)
+
+
+@router.post("/{broadcast_id}/follow")
+async def follow(
+    request: Request, broadcast_id: int, staff: Writer, kind: Annotated[BroadcastKind, Form()]
+) -> Response:
+    """Drafts an update or the all-clear, to the same people."""
+    centre = centre_of(request)
+    now = centre.clock.now()
+    if kind is BroadcastKind.NOTICE:
+        raise HTTPException(422)
+    try:
+        draft_id = await centre.db.write(
+            lambda s: announcements.follow(s, centre, broadcast_id, kind, staff_id=staff.staff_id, now=now).id
+        )
+    except BroadcastRefusedError as refused:
+        return refuse(request, f"/console/broadcasts/{broadcast_id}", refused.code)
+    return see_other(f"/console/broadcasts/{draft_id}", "drafted")
