@@ -36,7 +36,8 @@ EN = ["My radiator has been cold for two days and nobody came", "3-2-501", "1390
 
 def test_in_chinese(new_page: NewPage, sign_in: SignIn) -> None:
     agent = sign_in("客服专员")
-    colleague = sign_in("客服专员", width=390)
+    holder = agent.locator(".me summary").inner_text().strip().splitlines()[0]
+    colleague = sign_in("客服专员", width=390, expects=LOST)
     expect(agent.get_by_text("现在没有人在等。")).to_be_visible()
     chat = new_page("/chat", width=390)
     complain(chat, ZH)
@@ -52,14 +53,14 @@ def test_in_chinese(new_page: NewPage, sign_in: SignIn) -> None:
     expect(clock).not_to_have_text(shown or "")
     expect(chat.locator("#status")).to_contain_text("转接人工")
 
-    # exactly one gets it; the other reads who did
-    claim = colleague.locator("#queue .talk button")
-    colleague.route("**/console/events", lambda route: route.abort())  # the colleague's page is a moment behind
+    # exactly one gets it; the other, whose page is a moment behind, reads kindly who did
+    colleague.route("**/console/events", lambda route: route.abort())
+    colleague.reload()
     agent.keyboard.press("n")
     agent.wait_for_url("**/conversations/*")
-    if claim.count():
-        claim.click()
-        expect(colleague.locator(".notice.warn, #queue .empty").first).to_be_visible()
+    colleague.locator("#queue .talk button").click()
+    expect(colleague.locator(".notice.warn")).to_contain_text("已经有同事接手了这个会话")
+    expect(colleague.locator(".notice.warn")).to_contain_text(holder)
 
     expect(agent.locator(".line .badge").first).to_contain_text("%")
     expect(agent.locator(".side")).to_contain_text("3-2-501")
