@@ -39,13 +39,12 @@ async def counts(centre: Centre, broadcast_id: int) -> dict[Outcome, int]:
 
 async def settle(house: House) -> None:
     """Beats until the slowest channel, at one a second of the machine's time, has let everybody through."""
-    while True:
-        await house.settle()
-        now = house.clock.now()
-        due = select(Delivery.id).where(Delivery.state == DeliveryState.QUEUED, Delivery.not_before <= now)
-        if await house.centre.db.read(lambda s: s.scalar(due.limit(1))) is None:
-            return
+    now = house.clock.now()
+    due = select(Delivery.id).where(Delivery.state == DeliveryState.QUEUED, Delivery.not_before <= now).limit(1)
+    await house.settle()
+    while await house.centre.db.read(lambda s: s.scalar(due)) is not None:
         await asyncio.sleep(0.3)
+        await house.settle()
 
 
 def number(path: str) -> int:
