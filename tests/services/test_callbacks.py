@@ -26,7 +26,18 @@ from bot.services.callback_changes import CallbackRefusedError
 from bot.services.centre import Centre
 from bot.services.conversations import hold, save
 from bot.services.followups import Occurrence
-from store.tables import Address, Answer, AuditEntry, CallAttempt, Callback, Case, Contact, Conversation, Delivery
+from store.tables import (
+    Address,
+    Answer,
+    AuditEntry,
+    CallAttempt,
+    Callback,
+    Case,
+    Contact,
+    Conversation,
+    Delivery,
+    Staff,
+)
 from tests.fakes.clock import ManualClock
 from tests.fakes.line import Line, drain, report
 
@@ -44,6 +55,7 @@ class House:
         self.voice, self.sms = Line(ChannelName.VOICE), Line(ChannelName.SMS)
         self.centre = replace(centre, channels={ChannelName.VOICE: self.voice, ChannelName.SMS: self.sms})
         self.clock = clock
+        self.staff_id = self.centre.db.read_now(lambda s: s.scalars(select(Staff.id).order_by(Staff.id).limit(1)).one())
 
     def visit(self, kind: FollowUpGroup = FollowUpGroup.VISITED_NO_PURCHASE, number: str = "V1") -> int:
         what = Occurrence("visits", number, kind, PHONE, "王秀英", self.clock.now(), title="王女士")
@@ -369,11 +381,13 @@ def test_staff_move_order_and_cancel_with_what_they_replaced_kept(house: House) 
 
     def change(session: Session) -> int:
         moved = callback_changes.postpone(
-            session, house.centre, callback_id, shanghai(1, 19, 15), revision=revision, staff_id=1, now=now
+            session, house.centre, callback_id, shanghai(1, 19, 15), revision=revision, staff_id=house.staff_id, now=now
         )
-        first = callback_changes.reorder(session, callback_id, -1, revision=moved.revision, staff_id=1, now=now)
+        first = callback_changes.reorder(
+            session, callback_id, -1, revision=moved.revision, staff_id=house.staff_id, now=now
+        )
         return callback_changes.cancel(
-            session, callback_id, "患者来电取消", revision=first.revision, staff_id=1, now=now
+            session, callback_id, "患者来电取消", revision=first.revision, staff_id=house.staff_id, now=now
         ).revision
 
     house.centre.db.write_now(change)
@@ -387,7 +401,7 @@ def test_staff_move_order_and_cancel_with_what_they_replaced_kept(house: House) 
     assert actions == ["callback.postpone", "callback.reorder", "callback.cancel"]
     with pytest.raises(CallbackRefusedError, match="callback_changed"):
         house.centre.db.write_now(
-            lambda s: callback_changes.cancel(s, callback_id, "", revision=revision, staff_id=1, now=now)
+            lambda s: callback_changes.cancel(s, callback_id, "", revision=revision, staff_id=house.staff_id, now=now)
         )
 
 
@@ -401,7 +415,7 @@ def test_staff_cannot_move_a_follow_up_out_of_its_windows(house: House) -> None:
                 callback_id,
                 shanghai(2, 10),
                 revision=house.callback(callback_id).revision,
-                staff_id=1,
+                staff_id=house.staff_id,
                 now=house.clock.now(),
             )
         )
@@ -414,7 +428,12 @@ async def test_a_call_cancelled_before_it_left_is_not_placed(house: House) -> No
     await house.centre.db.write(lambda s: callbacks.tick(s, house.centre, house.clock.now()))
     house.centre.db.write_now(
         lambda s: callback_changes.cancel(
-            s, callback_id, "", revision=house.callback(callback_id).revision, staff_id=1, now=house.clock.now()
+            s,
+            callback_id,
+            "",
+            revision=house.callback(callback_id).revision,
+            staff_id=house.staff_id,
+            now=house.clock.now(),
         )
     )
     await drain(house.centre)
