@@ -27,7 +27,7 @@ class Staff(Base):
     capacity: Mapped[int] = mapped_column(default=5)
     active: Mapped[bool] = mapped_column(default=True)
     demo: Mapped[bool] = mapped_column(default=False)
-    address_id: Mapped[int | None] = mapped_column(ForeignKey("address.id", use_alter=True))  # where alerts go
+    address_id: Mapped[int | None] = mapped_column(ForeignKey("address.id"))  # where alerts go
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
 
     roles: Mapped[list[StaffRole]] = relationship(lazy="selectin", cascade="all, delete-orphan")
