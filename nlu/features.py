@@ -53,8 +53,10 @@ def grams(text: str) -> tuple[set[str], set[str], set[str], set[str]]:
 
 
 def _words(tokens: list[str]) -> set[str]:
-    """Single words, and two neighbours. Two Chinese characters side by side are already a piece."""
-    found = set(tokens)
+    """Single words, the first and the last, and two neighbours (two Chinese characters are already a piece)."""
+    if not tokens:
+        return set()
+    found = {*tokens, f"^ {tokens[0]}", f"{tokens[-1]} $"}
     found.update(f"{a} {b}" for a, b in pairwise(tokens) if not (_IS_HAN.match(a) and _IS_HAN.match(b)))
     return found
 
