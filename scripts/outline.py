@@ -60,8 +60,8 @@ def table(book: Book) -> str:
     commands = ", ".join(f"`{command}`" for command in sorted(COMMANDS))
     head = (
         "# 每个意图通向哪里 · Where each intent leads\n\n"
-        "Written by `pytest tests/flows tests/scripts --update-golden`. Rows are what may be created on the way; an end is\n"
-        f"`told` (answered), `people` (handed over) or `closed`. The engine itself acts on {commands};\n"
+        "Written by `pytest tests/flows tests/scripts --update-golden`. Rows are what may be created on the way;\n"
+        f"an end is `told` (answered), `people` (handed over) or `closed`. The engine itself acts on {commands};\n"
         "`out_of_scope` is not understood: once a question, twice a person.\n\n"
         "| intent | flow | 名称 | name | rows | ends |\n|---|---|---|---|---|---|\n"
     )

@@ -158,7 +158,9 @@ def _pressed(run: Run, heard: _Heard) -> bool:
         allowed = (*allowed, question.slot)
     values = run.coerced(heard.slots, allowed)
     run.fill(values)
-    return bool(values) or not allowed  # nothing allowed: a choice of an earlier question; the open one is put again
+    if not allowed:  # a choice of an earlier question: the open one is put again
+        return question is not None
+    return bool(values) and bool(run.stack)
 
 
 def _urgent(run: Run, heard: _Heard) -> bool:
