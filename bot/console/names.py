@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bot.core.book import Book
-from bot.core.words import Language, Purpose, mask
+from bot.core.words import IncidentState, Language, Purpose, mask
 from bot.services import i18n
 from bot.services.i18n import N_
 
@@ -48,6 +48,9 @@ SUBJECTS: Mapping[str, str] = {
     "incident": N_("事件"),
     "import": N_("导入"),
     "delivery": N_("投递"),
+    "escalation": N_("升级"),
+    "next_step": N_("后续事项"),
+    "import_run": N_("导入"),
 }
 
 ACTIONS: Mapping[str, str] = {
@@ -72,6 +75,33 @@ ACTIONS: Mapping[str, str] = {
     "conversation.close": N_("结束会话"),
     "contact.seen": N_("查看完整联系方式"),
     "contact.merge": N_("合并客户"),
+    "case.open": N_("建立工单"),
+    "contact.consent": N_("记录客户意愿"),
+    "contact.learn": N_("更正客户资料"),
+    "callback.book": N_("预约回电"),
+    "callback.end": N_("结束回电"),
+    "callback.cancel": N_("取消回电"),
+    "callback.postpone": N_("改期回电"),
+    "callback.call_now": N_("立即拨打"),
+    "callback.reorder": N_("调整回电次序"),
+    "callback.annotate": N_("填写回访备注"),
+    "callback.seen": N_("查看回访记录"),
+    "callback.stop": N_("停止回访"),
+    "next_step.add": N_("安排后续事项"),
+    "next_step.finish": N_("完成后续事项"),
+    "escalation.notify": N_("通知升级负责人"),
+    "escalation.exhausted": N_("升级已到最高级"),
+    "broadcast.draft": N_("起草公告"),
+    "broadcast.edit": N_("修改公告"),
+    "broadcast.approve": N_("批准公告"),
+    "broadcast.launch": N_("发送公告"),
+    "broadcast.stop": N_("暂停公告"),
+    "broadcast.resume": N_("继续公告"),
+    "broadcast.cancel": N_("取消公告"),
+    "broadcast.finish": N_("公告发送完毕"),
+    **{f"incident.{state}": name for state, name in i18n.LABELS[IncidentState].items()},
+    "visits.import": N_("导入到诊名单"),
+    "gate.override": N_("应急放行"),
 }
 
 NOTES: Mapping[str, str] = {

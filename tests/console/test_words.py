@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_dir
 
-from bot.console import notices
+from bot.console import names, notices
 from bot.core import words
 from bot.core.words import Language
 from bot.services import i18n, staff
@@ -104,3 +104,12 @@ def test_roles_add_up() -> None:
 def test_a_short_password_is_refused() -> None:
     with pytest.raises(StaffRefusedError, match="password_weak"):
         staff.hash_password("short")
+
+
+def test_every_audited_action_has_a_name() -> None:
+    """Codes as the services write them: audit.record(session, "<noun>.<verb>", "<noun>", …)."""
+    written = re.compile(r'audit\.record\(\s*\w+,\s*"(\w+)\.(\w+)",\s*"(\w+)"')
+    found = {each for path in BOT.rglob("*.py") for each in written.findall(path.read_text(encoding="utf-8"))}
+    assert found
+    assert {f"{noun}.{verb}" for noun, verb, _ in found} - set(names.ACTIONS) == set()
+    assert {subject for _, _, subject in found} - set(names.SUBJECTS) == set()
