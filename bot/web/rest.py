@@ -85,7 +85,7 @@ def read_message(body: bytes) -> Incoming:
     """A request's body as a message; raises BadRequestError."""
     try:
         raw = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadRequestError("the body is not JSON") from error
     if not isinstance(raw, Mapping):
         raise BadRequestError("the body is not a JSON object")
