@@ -82,7 +82,7 @@ def train(home: Path, examples: Sequence[Example], epochs: int | None = None, te
     (project / "config.yml").write_text(config(epochs) if epochs else CONFIG.read_text("utf-8"), "utf-8")
     (project / "nlu.yml").write_text(training_file(examples), "utf-8")
     models = home / "models"
-    part = f"{MODEL}.part"
+    part = f"{MODEL}-part"
     command = [
         *(str(home / "env" / "bin" / "rasa"), "train", "nlu"),
         *("--config", str(project / "config.yml"), "--domain", str(project / "domain.yml")),
