@@ -109,6 +109,7 @@ CONTEXT: Mapping[str, str] = {
     "case_subject": "what the case of an after-complaint call was about",
     "attempt": "which attempt of a call this is, from 1",
     "not_understood_limit": "policy: messages in a row not understood before a person is called",
+    "understand": "policy: a meaning less sure than this was not understood, 0 to 1",
     "clarify_margin": "policy: meanings closer than this are put to the customer",
 }
 """What the services may tell the engine about the conversation; any key may be missing, and is null then."""

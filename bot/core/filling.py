@@ -41,6 +41,7 @@ _NUMBERED = re.compile(
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 PLACE = re.compile(r"\d|[路街楼栋幢区园村厅层室]|\b(?:road|street|block|floor|building|hall)\b", re.IGNORECASE)
 ONLY_ANSWERS = frozenset({"number", "rating", "affirm", "deny", "cancel", "repeat"})  # mean nothing unasked
+ANSWER = 0.3  # confidence from which an expected intent is the answer
 SHORT_ANSWER = (
     12  # Chinese characters, or twice as many Latin letters; in a longer one a yes or no may belong to something else
 )
@@ -88,7 +89,7 @@ def answer(slot: Slot, text: str, parse: Parse) -> Filled | None:
     """The answer to `slot`'s open question, where the message shows one by intent, entity or number."""
     for mapping in slot.mappings:
         match mapping:
-            case FromIntent(intent, value) if intent == parse.intent:
+            case FromIntent(intent, value) if intent == parse.intent and parse.confidence >= ANSWER:
                 return Filled(value)
             case FromEntity(kind):
                 for entity in parse.entities:

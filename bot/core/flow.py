@@ -17,8 +17,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from bot.core.book import COMMANDS, Book, Flow, FromEntity, FromIntent, Interrupts
+from bot.core.book import COMMANDS, Book, Flow, FromEntity, Interrupts
 from bot.core.filling import (
+    ANSWER,
     CUE,
     NUMERIC,
     accepts_words,
@@ -26,6 +27,7 @@ from bot.core.filling import (
     chosen,
     coerce,
     correction,
+    intents_of,
     plain,
     volunteered,
     words_answer,
@@ -43,6 +45,7 @@ URGENT_IN_WORDS = 0.7  # … where the open question is answered in words
 INTERRUPT = 0.5  # confidence from which another topic breaks into an open question
 INTERRUPT_WORDS = 0.85  # … where the words could be the answer
 COMMAND_IN_WORDS = 0.7
+UNDERSTAND = 0.4  # with nothing open, a meaning less sure than this is asked about, not acted on (REQ-D10)
 CLARIFY_MARGIN = 0.12  # two meanings closer than this are put to the customer
 CLARIFY_ABOVE = 0.5  # together; less is no choice between two, it was not understood
 CLARIFY_BELOW = 0.6  # … unless the first one is this sure
@@ -185,7 +188,7 @@ def _command(run: Run, heard: _Heard) -> bool:
     intent, question = heard.parse.intent, run.question
     if intent in NOTHING and yes_or_no(heard.text, heard.parse) is False:
         intent = "deny"
-    if intent not in COMMANDS or _answers(run, heard):
+    if intent not in COMMANDS or _answers(run, heard) or 0 < heard.parse.confidence < _understand(run):
         return False
     if question and question.force_slot_filling and heard.parse.confidence < COMMAND_IN_WORDS:
         return False
@@ -261,8 +264,14 @@ def _clarify(run: Run, heard: _Heard) -> bool:
     if run.question is not None or len(heard.parse.ranking) < 2:
         return False
     (first, sure), (second, close) = heard.parse.ranking[:2]
-    margin = float(run.context().get("clarify_margin", CLARIFY_MARGIN))
-    if heard.parse.intent != first or sure >= CLARIFY_BELOW or sure - close >= margin or sure + close < CLARIFY_ABOVE:
+    margin = float(run.given.get("clarify_margin", CLARIFY_MARGIN))
+    if (
+        heard.parse.intent != first
+        or sure < _understand(run)
+        or sure >= CLARIFY_BELOW
+        or sure - close >= margin
+        or sure + close < CLARIFY_ABOVE
+    ):
         return False
     one, other = run.trigger(first, 1.0), run.trigger(second, 1.0)  # which of them is what is asked
     if one is None or other is None or one.id == other.id:
@@ -281,6 +290,8 @@ def _interrupt(run: Run, heard: _Heard) -> bool:
             return False
         if heard.parse.confidence < (INTERRUPT_WORDS if accepts_words(slot) else INTERRUPT):
             return False
+    elif heard.parse.confidence < _understand(run):
+        return False
     return _open(run, heard, flow)
 
 
@@ -345,9 +356,15 @@ def _not_understood(run: Run) -> None:
     run.start("pattern_cannot_handle")
 
 
+def _understand(run: Run) -> float:
+    """How sure a meaning must be to be acted on, by the operator's policy."""
+    return float(run.given.get("understand", UNDERSTAND))
+
+
 def _answers(run: Run, heard: _Heard) -> bool:
+    """Whether the open question takes this intent as its answer."""
     slot = run.slot
-    return slot is not None and any(isinstance(m, FromIntent) and m.intent == heard.parse.intent for m in slot.mappings)
+    return slot is not None and heard.parse.confidence >= ANSWER and heard.parse.intent in intents_of(slot)
 
 
 def _is_open(run: Run, flow_id: str) -> bool:

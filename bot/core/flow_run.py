@@ -39,6 +39,7 @@ MAX_TRIES = 3  # answers in vain to one question, before a person is called
 NOT_UNDERSTOOD = 2  # messages in a row not understood, before a person is called (REQ-D10)
 TOPICS_SHOWN = 8
 RANKING_SHOWN = 3
+RANKING_FLOOR = 0.1  # a meaning less likely than this is not offered
 
 ENGINE_CONTEXT = frozenset(
     {
@@ -85,7 +86,7 @@ class Run:
         self.missed = False
         self.waits = False  # what is open stays as it is, and is not asked again
         self.about = ""  # the name of the flow a repair speaks of
-        self._given = context
+        self.given = context
         self._budget = MAX_NODES
         self._abandoned = False
 
@@ -95,7 +96,7 @@ class Run:
         emotion = self.parse.emotion if self.parse else None
         open_question = self.question
         return {
-            **self._given,
+            **self.given,
             "not_understood_limit": self.limit,
             "misses": self.misses,
             "silences": self.silences,
@@ -115,12 +116,12 @@ class Run:
 
     @property
     def language(self) -> Language:
-        return Language(self._given.get("language", Language.ZH))
+        return Language(self.given.get("language", Language.ZH))
 
     @property
     def limit(self) -> int:
         """Messages in a row that may stay not understood, by the operator's policy."""
-        return int(self._given.get("not_understood_limit", NOT_UNDERSTOOD))
+        return int(self.given.get("not_understood_limit", NOT_UNDERSTOOD))
 
     @property
     def question(self) -> Collect | None:
@@ -331,7 +332,7 @@ class Run:
         if not asked and node.ask_before_filling:
             self.slots.pop(node.slot, None)
         elif not asked and self.slots.get(node.slot) is None:
-            known = known_already(slot, self._given)
+            known = known_already(slot, self.given)
             if known is not None:
                 self.slots[node.slot] = known
         if self.slots.get(node.slot) is None:
@@ -415,7 +416,7 @@ class Run:
 
     def _may(self, trigger: Trigger, confidence: float) -> bool:
         """A meaning starts a flow when it is sure enough, by the trigger's threshold and the operator's policy."""
-        sure = max(trigger.threshold, float(self._given.get("understand", 0.0)))
+        sure = max(trigger.threshold, float(self.given.get("understand", 0.0)))
         return confidence >= sure and not self.book.flows[trigger.flow].repairs
 
     def _let_go(self, frames: Iterable[Frame]) -> None:
@@ -452,9 +453,9 @@ class Run:
         """Buttons made of what the message may have meant (`ranking`) or of what is on offer at all (`topics`)."""
         meant: list[Flow] = []
         if source == "ranking" and self.parse is not None:
-            for intent, _ in self.parse.ranking:
+            for intent, sure in self.parse.ranking:
                 flow = self.trigger(intent, 1.0)
-                if flow is not None and flow not in meant:
+                if sure >= RANKING_FLOOR and flow is not None and flow not in meant:
                     meant.append(flow)
             meant = meant[:RANKING_SHOWN]
         if not meant:

@@ -201,6 +201,17 @@ def test_silence_closes_kindly(language: str) -> None:
     assert at.act.name == "action_close"
 
 
+def test_a_meaning_less_sure_than_the_policy_asks_is_offered_not_acted_on() -> None:
+    ranking = (("request_return", 0.35), ("request_exchange", 0.2), ("praise", 0.02))
+    parse = Parse("那个能不能弄", "request_return", 0.35, ranking)
+    at = step(SHIPPED, State(), Turn("那个能不能弄", parse, None, CONTEXT), NOW)
+    assert at.missed
+    assert [b.payload for b in at.says[0].buttons] == ["/request_return", "/request_exchange"]
+    bolder = {**CONTEXT, "understand": 0.3}
+    at = step(SHIPPED, State(), Turn("那个能不能弄", parse, None, bolder), NOW)
+    assert at.state.topic == "request_return"
+
+
 # ── any conversation ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 WORDS = st.one_of(
