@@ -24,6 +24,7 @@ from sqlalchemy.orm import Session
 from bot.core.telephone import CallState, GoOn, HangUp, Listen, Next, Speaks
 from bot.core.words import (
     Author,
+    BroadcastState,
     ChannelName,
     ConversationState,
     DeliveryState,
@@ -53,6 +54,7 @@ from store.tables import (
 log = structlog.get_logger()
 DOOR = "/twilio/voice"
 MACHINE = "machine"
+WITHDRAWN = (BroadcastState.STOPPED, BroadcastState.CANCELLED)
 HELD = (ConversationState.QUEUED, ConversationState.AGENT)
 HOLD = 3  # seconds between two looks for what people have written
 PATIENCE = 7  # looks without a word, after which the caller hears that we are still there
@@ -171,6 +173,8 @@ def _announce(session: Session, centre: Centre, delivery: Delivery, machine: boo
     recipient = session.get_one(BroadcastRecipient, delivery.recipient_id)
     broadcast = session.get_one(Broadcast, recipient.broadcast_id)
     language = Language(delivery.body["language"])
+    if broadcast.state in WITHDRAWN:
+        return Spoken((), language, HangUp())
     say = announcement_lines.words_for(centre, broadcast, language, ChannelName.VOICE)
     if machine:
         text = broadcast.text_zh if language is Language.ZH else broadcast.text_en
