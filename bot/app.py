@@ -18,6 +18,7 @@ from bot.channels.voice import VoiceChannel
 from bot.channels.webchat import PageChannel
 from bot.clock import Clock, RehearsalClock
 from bot.core.words import Channel, ChannelName
+from bot.reports import delivery
 from bot.services import demo, sandbox
 from bot.services.centre import Centre
 from bot.services.heartbeat import Heartbeat
@@ -69,7 +70,7 @@ def create_app(centre: Centre, *, heartbeat: bool = True) -> FastAPI:
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
-        beat = Heartbeat(centre)
+        beat = Heartbeat(centre, (("daily_report", delivery.daily),))
         app.state.heartbeat = beat
         async with centre.live.running(), centre.understanding.running():
             if heartbeat:

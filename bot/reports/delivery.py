@@ -68,8 +68,8 @@ def deliver(
 async def daily(centre: Centre) -> int:
     """Once a day, yesterday's follow-ups as XLSX into <data folder>/reports; gives how many files were written.
 
-    The file is written whole or not at all; the log says it was only once it is there. No health answers, no numbers:
-    who may see more takes the report at the console.
+    The file is written whole or not at all, and logged once it is there; a day without follow-ups has none. It holds no
+    health answers and no numbers: who may see more takes the report at the console.
     """
     zone, now = centre.settings.timezone, centre.clock.now()
     day = local_date(now, zone) - timedelta(days=1)
@@ -78,6 +78,8 @@ async def daily(centre: Centre) -> int:
     if path.exists() or await centre.db.read(lambda s: _logged(s, since)):
         return 0
     report = await centre.db.read(lambda s: follow_ups(s, since=since, until=until, rights=NO_RIGHTS))
+    if not report.rows:
+        return 0
     content = await asyncio.to_thread(written, centre, report, Format.XLSX, centre.settings.language)
     await asyncio.to_thread(_keep, path, content)
     await centre.db.write(

@@ -32,6 +32,7 @@ KEEP_AFTER = timedelta(seconds=5)  # an unanswered message this old is answered 
 PAGE = 50
 LEASE_EVERY = 5.0
 SWEEP_EVERY = 10.0
+ERRANDS_EVERY = 60.0
 
 BEATS = Counter("hotline_heartbeat_total", "Beats of the heartbeat", ["job", "result"])
 BEAT_SECONDS = Histogram("hotline_heartbeat_seconds", "How long a beat takes", ["job"])
@@ -56,11 +57,18 @@ NEXT_DUE: Sequence[Callable[[Session, datetime], datetime | None]] = (
 )
 
 
-class Heartbeat:
-    """Runs while the process does. `share` is what this worker may claim; None on SQLite, where it is alone."""
+Errand = Callable[[Centre], Awaitable[int]]
 
-    def __init__(self, centre: Centre) -> None:
+
+class Heartbeat:
+    """Runs while the process does. `share` is what this worker may claim; None on SQLite, where it is alone.
+
+    `errands` are what other rooms want done now and then, such as the daily report; each knows whether it is due.
+    """
+
+    def __init__(self, centre: Centre, errands: Sequence[tuple[str, Errand]] = ()) -> None:
         self._centre = centre
+        self._errands = tuple(errands)
         self._pace = Pace(centre.settings.redis_url)
         self._share: frozenset[int] | None = None
         self._scheduler = AsyncIOScheduler(timezone="UTC")
@@ -75,6 +83,7 @@ class Heartbeat:
         self._scheduler.add_job(self.beat, "interval", seconds=patience, id="beat", **every)
         self._scheduler.add_job(self._lease, "interval", seconds=LEASE_EVERY, id="lease", **every)
         self._scheduler.add_job(self._sweep, "interval", seconds=SWEEP_EVERY, id="sweep", **every)
+        self._scheduler.add_job(self.run_errands, "interval", seconds=ERRANDS_EVERY, id="errands", **every)
         # A beat may take longer than its interval when much is due; the next one then simply waits.
         logging.getLogger("apscheduler.scheduler").setLevel(logging.ERROR)
         self._scheduler.start()
@@ -109,6 +118,13 @@ class Heartbeat:
         for _ in range(rounds):
             if await self.beat() == 0:
                 return
+
+    async def run_errands(self) -> int:
+        """Once around the errands; gives how much there was."""
+        handled = 0
+        for name, errand in self._errands:
+            handled += await self._guarded(name, partial(errand, self._centre))
+        return handled
 
     async def _tick(self, tick: Tick) -> int:
         now = self._centre.clock.now()
