@@ -4,6 +4,7 @@ from store.base import Base
 from store.broadcasts import Acknowledgement, Broadcast, BroadcastRecipient, Incident, IncidentEntry, NotifyMe
 from store.calls import Answer, CallAttempt, Callback, Event, ImportRun, NextStep
 from store.conversations import Conversation, Message
+from store.learning import Misunderstood
 from store.outbox import SLOTS, Delivery, SandboxCall, SandboxText, SlotLease, Worker
 from store.people import Address, Consent, Contact, Revision
 from store.staff import AuditEntry, SignInAttempt, SignInLink, Staff, StaffRole, StaffSession
@@ -34,6 +35,7 @@ __all__ = [
     "Incident",
     "IncidentEntry",
     "Message",
+    "Misunderstood",
     "NextStep",
     "NotifyMe",
     "Revision",

@@ -39,6 +39,7 @@ EVENTS: Mapping[str, str] = {
 }
 
 SUBJECTS: Mapping[str, str] = {
+    "examples": N_("训练例句"),
     "staff": N_("员工"),
     "case": N_("工单"),
     "conversation": N_("会话"),
@@ -54,6 +55,7 @@ SUBJECTS: Mapping[str, str] = {
 }
 
 ACTIONS: Mapping[str, str] = {
+    "examples.decide": N_("给例句定意图"),
     "staff.create": N_("添加员工"),
     "staff.set_password": N_("更改密码"),
     "staff.set_roles": N_("更改角色"),

@@ -31,6 +31,7 @@ DONE: Mapping[str, str] = {
     "stopped": N_("已暂停，没发出的都停在原处。"),
     "resumed": N_("已继续发送。"),
     "broadcast_cancelled": N_("已取消。"),
+    "taught": N_("已作为例句保存，运行 hotline train 后生效。"),
     "signed_out": N_("您已退出登录。"),
 }
 

@@ -12,11 +12,13 @@ from bot.console import (
     conversations,
     floor,
     incidents,
+    learning,
     office,
     reports,
     sign_in,
 )
 
 router = APIRouter(include_in_schema=False)
-for room in (sign_in, floor, conversations, cases, callbacks, contacts, incidents, broadcasts, reports, office):
+ROOMS = (sign_in, floor, conversations, cases, callbacks, contacts, incidents, broadcasts, reports, learning, office)
+for room in ROOMS:
     router.include_router(room.router)

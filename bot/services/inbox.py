@@ -19,7 +19,7 @@ from sqlalchemy import text as sql
 from sqlalchemy.orm import Session
 
 from bot.core.words import Author, ConversationState, Incoming, Language, Parse, Say, as_buttons
-from bot.services import talk
+from bot.services import learning, talk
 from bot.services.centre import Centre
 from bot.services.conversations import OPEN, Held, find_open, hold, open_at, save
 from store.db import touch, vault_of
@@ -175,6 +175,16 @@ def _receive(
         if now_expecting != expecting:
             raise _Reparse(now_expecting)
         answers = talk.turn(session, centre, held, text, parse, incoming.payload, now, reply_to=message_id)
+        if held.flow.get("missed"):
+            learning.keep(
+                session,
+                message_id=message_id,
+                conversation_id=held.id,
+                text=text,
+                language=held.language,
+                parse=parse,
+                now=now,
+            )
         held.change(unanswered_since=None)
     else:
         held.change(unanswered_since=now)

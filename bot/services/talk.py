@@ -157,6 +157,7 @@ def _play(
         "state": step.state.to_json(),
         "expecting": sorted(step.expecting),
         "question": step.question,
+        "missed": step.missed,
         **({"context": kept} if kept else {}),
     }
     _write(session, centre, held, says, centre.library.current.policies, now, reply_to=reply_to, asked=not step.done)

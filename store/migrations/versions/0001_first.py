@@ -640,6 +640,32 @@ def _tables() -> None:
         postgresql_where=sa.text("provider_id IS NOT NULL"),
     )
     op.create_table(
+        "misunderstood",
+        sa.Column("id", ID, nullable=False),
+        sa.Column("message_id", ID, nullable=False),
+        sa.Column("conversation_id", ID, nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("language", sa.String(24), nullable=False),
+        sa.Column("guess", sa.String(length=60), nullable=False),
+        sa.Column("intent", sa.String(length=60), nullable=True),
+        sa.Column("staff_id", ID, nullable=True),
+        sa.Column("at", UTC, nullable=False),
+        sa.Column("decided_at", UTC, nullable=True),
+        sa.CheckConstraint("language IN ('zh', 'en')", name="ck_misunderstood_language"),
+        sa.ForeignKeyConstraint(["conversation_id"], ["conversation.id"], name="fk_misunderstood_conversation_id"),
+        sa.ForeignKeyConstraint(["staff_id"], ["staff.id"], name="fk_misunderstood_staff_id"),
+        sa.PrimaryKeyConstraint("id", name="pk_misunderstood"),
+        sa.UniqueConstraint("message_id", name="uq_misunderstood_message_id"),
+    )
+    op.create_index(
+        "ix_misunderstood_waiting",
+        "misunderstood",
+        ["id"],
+        unique=False,
+        sqlite_where=sa.text("intent IS NULL"),
+        postgresql_where=sa.text("intent IS NULL"),
+    )
+    op.create_table(
         "notify_me",
         sa.Column("id", ID, nullable=False),
         sa.Column("incident_id", ID, nullable=False),
@@ -927,6 +953,13 @@ def downgrade() -> None:
     )
     op.drop_table("broadcast_recipient")
     op.drop_table("notify_me")
+    op.drop_index(
+        "ix_misunderstood_waiting",
+        table_name="misunderstood",
+        sqlite_where=sa.text("intent IS NULL"),
+        postgresql_where=sa.text("intent IS NULL"),
+    )
+    op.drop_table("misunderstood")
     op.drop_index(
         "uq_message_provider",
         table_name="message",
