@@ -34,6 +34,9 @@ class Program:
         self._links: list[tuple[str, str]] = []
 
     def start(self) -> None:
+        """Starts it and waits until it answers; one that runs already is left alone."""
+        if self._process is not None and self._process.poll() is None:
+            return
         environment = {name: value for name, value in os.environ.items() if not name.startswith("HOTLINE_")}
         environment |= {"HOTLINE_DATA_DIR": str(self._folder), "HOTLINE_PORT": str(self._port)}
         with self._said.open("wb") as said:
@@ -63,6 +66,11 @@ class Program:
         found = next(link for link in self._links if link[0] == role)
         self._links.remove(found)
         return found[1]
+
+    @property
+    def api_token(self) -> str:
+        """What the program's API asks for."""
+        return (self._folder / "api-token").read_text().strip()
 
     def kill(self) -> None:
         """kill -9: nothing is tidied up."""
