@@ -94,7 +94,7 @@ class _Examination:
         self.lines = lines
         self.problems = problems
         self.whole = whole  # every pack is there, so what nothing leads to is lost
-        self.intents = frozenset(yaml.load(CATALOGUE.read_bytes(), Loader=yaml.CSafeLoader)) | COMMANDS  # noqa: S506 - it is the safe one, in C
+        self.intents = frozenset(yaml.load(CATALOGUE.read_bytes(), Loader=yaml.CSafeLoader)) | COMMANDS
         results = {name for action in ACTIONS.values() for name in action.results}
         self.known_slots = frozenset(book.slots) | results
         self.known_context = frozenset(CONTEXT) | ENGINE_CONTEXT

@@ -16,7 +16,7 @@ CATALOGUE = Path(__file__).parents[2] / "nlu" / "catalogue.yml"
 
 @cache
 def _catalogue() -> Mapping[str, Mapping[str, Any]]:
-    catalogue: Mapping[str, Mapping[str, Any]] = yaml.load(CATALOGUE.read_bytes(), Loader=yaml.CSafeLoader)  # noqa: S506 - the safe one, in C
+    catalogue: Mapping[str, Mapping[str, Any]] = yaml.load(CATALOGUE.read_bytes(), Loader=yaml.CSafeLoader)
     return catalogue
 
 
