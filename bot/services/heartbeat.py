@@ -20,7 +20,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from bot.core.words import ConversationState
-from bot.services import broadcasts, callbacks, callees, followups, inbox, ladders, outbox, sandbox, silences, workers
+from bot.services import broadcasts, callees, dialling, followups, inbox, ladders, outbox, sandbox, silences, workers
 from bot.services.callees import Callees
 from bot.services.centre import Centre
 from bot.services.dispatch import drain, sweep
@@ -39,7 +39,7 @@ BEAT_SECONDS = Histogram("hotline_heartbeat_seconds", "How long a beat takes", [
 
 Tick = Callable[[Session, Centre, datetime], int]
 TICKS: Sequence[tuple[str, Tick]] = (
-    ("callbacks", callbacks.tick),
+    ("callbacks", dialling.tick),
     ("follow_ups", followups.tick),
     ("ladders", ladders.tick),
     ("broadcasts", broadcasts.tick),
@@ -49,7 +49,7 @@ TICKS: Sequence[tuple[str, Tick]] = (
 """Each handles a page of its due rows in one short transaction and says how many there were."""
 
 NEXT_DUE: Sequence[Callable[[Session, datetime], datetime | None]] = (
-    callbacks.next_due,
+    dialling.next_due,
     ladders.next_due,
     broadcasts.next_due,
     silences.next_due,

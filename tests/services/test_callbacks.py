@@ -20,7 +20,7 @@ from bot.core.words import (
     Parse,
     Purpose,
 )
-from bot.services import callback_changes, callbacks, calls, contacts, followups, talk
+from bot.services import callback_changes, callbacks, calls, contacts, dialling, followups, talk
 from bot.services.bookings import NotBookableError, book
 from bot.services.callback_changes import CallbackRefusedError
 from bot.services.centre import Centre
@@ -66,7 +66,7 @@ class House:
     async def at(self, moment: datetime) -> None:
         """Lets time pass until `moment` and does what is due then."""
         self.clock.set(moment)
-        await self.centre.db.write(lambda s: callbacks.tick(s, self.centre, self.clock.now()))
+        await self.centre.db.write(lambda s: dialling.tick(s, self.centre, self.clock.now()))
         await drain(self.centre)
 
     async def ends(self, state: DeliveryState = DeliveryState.FAILED, error: str | None = None) -> None:
@@ -117,7 +117,7 @@ async def test_dialling_twice_calls_once(house: House) -> None:
     callback_id = house.visit()
     await house.at(shanghai(1, 14, 30))
     await house.at(shanghai(1, 14, 30, 1))
-    await house.centre.db.write(lambda s: callbacks.dial(s, house.centre, callback_id, house.clock.now()))
+    await house.centre.db.write(lambda s: dialling.dial(s, house.centre, callback_id, house.clock.now()))
     await drain(house.centre)
     assert len(house.voice.taken) == 1
 
@@ -425,7 +425,7 @@ def test_staff_cannot_move_a_follow_up_out_of_its_windows(house: House) -> None:
 async def test_a_call_cancelled_before_it_left_is_not_placed(house: House) -> None:
     callback_id = house.visit()
     house.clock.set(shanghai(1, 14, 30))
-    await house.centre.db.write(lambda s: callbacks.tick(s, house.centre, house.clock.now()))
+    await house.centre.db.write(lambda s: dialling.tick(s, house.centre, house.clock.now()))
     house.centre.db.write_now(
         lambda s: callback_changes.cancel(
             s,
