@@ -56,6 +56,7 @@ def new_page(browser: Browser, program: Program) -> Iterator[NewPage]:
     Whatever a page's console complains of, and every script error, fails the test; `expects` names complaints that are
     part of the story.
     """
+    program.start()  # again, where a test before this one left it dead
     contexts: list[BrowserContext] = []
     complaints: list[str] = []
     expected: list[str] = []
