@@ -47,7 +47,43 @@ def open_case(scene: Scene, args: Mapping[str, Any]) -> Mapping[str, Any]:
     )
     if urgency is Urgency.URGENT:
         handoff.start(scene.session, scene.centre, reason=case.kind, urgency=urgency, case_id=case.id, now=scene.now)
-    return {"case_number": case.number}
+    return {"case_number": case.number, "case_due": case.due_at.isoformat() if case.due_at else None}
+
+
+def add_note(scene: Scene, args: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Puts what the customer added onto their own case: the one named, else the latest that is open."""
+    number = str(args.get("case_number") or "")
+    case = cases.by_number(scene.session, number) if number else cases.open_for(scene.session, scene.held.contact_id)
+    if case is not None and contacts.survivor(scene.session, case.contact_id) == scene.held.contact_id:
+        cases.note(scene.session, case.id, "customer", str(args.get("text") or ""), now=scene.now)
+    return {}
+
+
+def subscribe(scene: Scene, args: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The customer wants to be reminded; their yes is kept with its time (REQ-G19)."""
+    scope = str(args.get("scope") or "marketing")
+    contacts.consent(scene.session, scene.held.contact_id, scope, True, f"conversation {scene.held.id}", scene.now)
+    return {}
+
+
+def not_known(_scene: Scene, _args: Mapping[str, Any]) -> Mapping[str, Any]:
+    """No source of facts is connected for this: nothing comes back, so the flow says so and offers a person."""
+    return {}
+
+
+FACTS = (
+    "action_answer",
+    "action_lookup_order",
+    "action_change_order",
+    "action_lookup_product",
+    "action_size",
+    "action_promotion",
+    "action_coupon",
+    "action_warranty",
+    "action_book_visit",
+    "action_move_visit",
+)
+"""What only the operator's own systems can tell or change."""
 
 
 def red_flag(scene: Scene, args: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -191,6 +227,9 @@ ACTIONS: Mapping[str, Perform] = {
     "action_set_contact": set_contact,
     "action_stop_contact": stop_contact,
     "action_service_hours": service_hours,
+    "action_add_note": add_note,
+    "action_subscribe": subscribe,
+    **dict.fromkeys(FACTS, not_known),
     **bookings.ACTIONS,
     **followups.ACTIONS,
     **incidents.ACTIONS,
