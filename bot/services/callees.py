@@ -22,6 +22,7 @@ from bot.settings import Settings
 from store.tables import SandboxCall
 
 AT_ONCE = 50  # calls moved on by one look
+PATIENCE = 30  # steps of a call after which anybody has had enough of it
 
 
 class Manner(StrEnum):
@@ -81,8 +82,8 @@ class _Call:
     phone: str
     state: CallState
     step: int
-    asked: int
-    listens: bool
+    answered: int
+    asks: bool
     nth: int
 
 
@@ -96,11 +97,12 @@ async def play(centre: Centre, callees: Callees) -> int:
 
 async def _move(centre: Centre, callees: Callees, call: _Call) -> None:
     manner = callees.manner(call.phone, call.nth)
-    if call.state is CallState.IN_PROGRESS:
-        answers = manner is Manner.ANSWERS and call.listens
-        await sandbox.go_on(
-            centre, call.id, call.step, digits=callees.key(call.phone, call.nth, call.asked) if answers else ""
-        )
+    if call.state is CallState.IN_PROGRESS and call.step > PATIENCE:
+        await sandbox.hang_up(centre, call.id)
+    elif call.state is CallState.IN_PROGRESS:
+        answers = manner is Manner.ANSWERS and call.asks
+        digits = callees.key(call.phone, call.nth, call.answered) if answers else ""
+        await sandbox.go_on(centre, call.id, call.step, digits=digits)
     elif manner is Manner.AWAY:
         await sandbox.ring_out(centre, call.id)
     elif manner is Manner.BUSY:
@@ -130,8 +132,16 @@ def _up(session: Session) -> list[_Call]:
             call.state,
             call.sequence,
             sum(line["who"] == "you" for line in call.script.get("lines", ())),
-            "passage" in call.script and isinstance(twiml.from_json(call.script["passage"]).then, Gather),
+            _asks(call),
             nth,
         )
         for call, nth in rows
     ]
+
+
+def _asks(call: SandboxCall) -> bool:
+    """Whether something was said that wants an answer; on hold nothing is."""
+    if "passage" not in call.script:
+        return False
+    passage = twiml.from_json(call.script["passage"])
+    return isinstance(passage.then, Gather) and bool(passage.heard)

@@ -25,7 +25,8 @@ from bot.core.words import (
     Say,
 )
 from bot.services import conversations, followups, outbox, sandbox, voice
-from bot.services.callees import Callees, Manner
+from bot.services.bookings import book
+from bot.services.callees import PATIENCE, Callees, Manner
 from bot.services.callees import play as play_callees
 from bot.services.followups import Occurrence
 from store.tables import Address, CallAttempt, Callback, Contact, Conversation, Delivery, Message, Staff
@@ -401,3 +402,21 @@ def test_callees_are_the_same_for_the_same_seed_and_mixed_as_weighed() -> None:
     assert manners != [Callees(seed=8).manner(f"phone-{n}", 0) for n in range(2000)]
     for manner, weight in callees.mix.items():
         assert abs(manners.count(manner) / 20 - weight) < 4
+
+
+async def test_callees_do_not_wait_on_hold_for_ever(house: House) -> None:
+    contact_id = await house.centre.db.read(
+        lambda s: s.scalars(select(Contact.id).where(Contact.name == "赵春生")).one()
+    )
+
+    def wish(session: Any) -> None:
+        book(session, house.centre, contact_id, dedupe_key="wish", wish=None, topic="发票", now=house.clock.now())
+
+    await house.centre.db.write(wish)
+    await house.advance(minutes=1)
+    phone = await Handset.of(house, CALLER)
+    callees = Callees({Manner.ANSWERS: 1}, keys=("1",))
+    for _ in range(PATIENCE + 5):
+        await play_callees(house.centre, callees)
+    assert await phone.state() is CallState.COMPLETED
+    assert (await one(house, select(CallAttempt))).disposition is Disposition.ESCALATED
