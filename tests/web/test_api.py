@@ -8,9 +8,11 @@ from typing import Any
 import httpx
 import pytest
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
+from bot.core.words import IncidentState
 from bot.services.centre import Centre
-from store.tables import Callback, Contact, Event
+from store.tables import Callback, Contact, Event, Incident
 from tests.fakes.house import House
 
 TOKEN = {"Authorization": "Bearer a token for tests"}
@@ -197,6 +199,40 @@ async def test_a_case_is_opened_with_a_number_and_a_deadline(api: httpx.AsyncCli
     assert opened.json()["due_at"]
     assert (await api.get(f"/api/v1/cases/{number.lower()}")).json()["subject"] == "暖气不热"
     assert (await api.get(f"/api/v1/cases?contact_id={contact['id']}")).json()[0]["number"] == number
+
+
+async def test_an_announcement_is_drafted_for_somebody_who_may_and_not_launched(
+    api: httpx.AsyncClient, house: House
+) -> None:
+    def open_incident(session: Session) -> int:
+        incident = Incident(
+            code="INC-12",
+            title="3 号楼供热中断",
+            state=IncidentState.CONFIRMED,
+            buildings=["3"],
+            started_at=house.clock.now(),
+        )
+        session.add(incident)
+        session.flush()
+        return incident.id
+
+    incident_id = house.centre.db.write_now(open_incident)
+    body = {"incident_id": incident_id, "author": "supervisor", "buildings": ["3"], "text_zh": "停暖", "text_en": "Off"}
+    drafted = await api.post("/api/v1/broadcasts", json=body)
+    assert drafted.status_code == 201, drafted.text
+    assert (drafted.json()["state"], drafted.json()["approved_at"]) == ("draft", None)
+    shown = await api.get(f"/api/v1/broadcasts/{drafted.json()['id']}")
+    assert shown.json()["text_zh"] == "停暖"
+    assert len((await api.get("/api/v1/broadcasts")).json()) == 1
+    for change, status in (
+        ({"author": "nobody"}, 409),
+        ({"author": "archivist"}, 409),
+        ({"buildings": []}, 409),
+        ({"text_en": None}, 422),
+        ({"incident_id": 99_999}, 404),
+        ({"channels": ["pigeon"]}, 422),
+    ):
+        assert (await api.post("/api/v1/broadcasts", json={**body, **change})).status_code == status, change
 
 
 async def test_the_api_describes_itself(house: House) -> None:

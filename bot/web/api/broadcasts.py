@@ -2,19 +2,59 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Annotated
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from bot.core.words import BroadcastKind, BroadcastState, Outcome
-from bot.services import broadcasts
-from bot.web.api.door import After, Guarded, Id, Limit, centre_of, missing
+from bot.core.policy import Bilingual
+from bot.core.words import BroadcastKind, BroadcastState, ChannelName, Outcome
+from bot.services import announcements, broadcasts
+from bot.services import staff as staff_service
+from bot.services.audience import audience_of
+from bot.services.broadcasts import BroadcastRefusedError
+from bot.services.i18n import N_, text
+from bot.web.api.door import After, Asked, Guarded, Id, Limit, Line, Words, centre_of, missing, reader, refused
 from store.tables import Broadcast
 
 router = APIRouter(prefix="/broadcasts", tags=["broadcasts"], route_class=Guarded)
+
+
+REFUSED: Mapping[str, str] = {
+    "not_allowed": N_("这不在您的权限之内。"),
+    "incident_over": N_("事件已经结束。"),
+    "text_missing": N_("中文和英文都要写。"),
+    "audience_missing": N_("请选择发给谁。"),
+    "channels_missing": N_("请至少选择一种本中心能用的联系方式。"),
+}
+
+
+class NewBroadcast(Asked):
+    """A notice for an incident that is open. `author` is the member of staff it is drafted for; somebody else approves.
+
+    Without texts it says what the incident's template says. Buildings and segments together mean people of both.
+    """
+
+    incident_id: Annotated[int, Field(ge=1, le=2**53)]
+    author: Annotated[Line, Field(min_length=1, max_length=60, description="A user name of staff")]
+    everybody: bool = False
+    buildings: Annotated[list[Line], Field(max_length=200)] = Field(default_factory=list)
+    segments: Annotated[list[Line], Field(max_length=50)] = Field(default_factory=list)
+    channels: Annotated[list[ChannelName], Field(max_length=6)] | None = Field(
+        None, description="In this order; left out: as the policies say"
+    )
+    text_zh: Annotated[Words, Field(max_length=1000)] | None = None
+    text_en: Annotated[Words, Field(max_length=1000)] | None = None
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> NewBroadcast:
+        if (self.text_zh is None) != (self.text_en is None):
+            raise ValueError("text_zh and text_en are wanted together")
+        return self
 
 
 class BroadcastShown(BaseModel):
@@ -33,6 +73,37 @@ class BroadcastShown(BaseModel):
     approved_at: datetime | None
     expires_at: datetime | None
     finished_at: datetime | None
+
+
+@router.post("", status_code=201, summary="Draft an announcement; a second person approves it at the console")
+async def draft(request: Request, new: NewBroadcast) -> BroadcastShown:
+    centre = centre_of(request)
+    now = centre.clock.now()
+    words = Bilingual(new.text_zh, new.text_en) if new.text_zh is not None and new.text_en is not None else None
+
+    def work(session: Session) -> BroadcastShown:
+        author = staff_service.by_username(session, new.author)
+        if author is None:
+            raise BroadcastRefusedError("not_allowed")
+        drafted = announcements.draft(
+            session,
+            centre,
+            new.incident_id,
+            staff_id=author.id,
+            now=now,
+            audience=audience_of(new.buildings, new.segments, everybody=new.everybody),
+            channels=new.channels,
+            text=words,
+        )
+        return _show(session, drafted)
+
+    try:
+        return await centre.db.write(work)
+    except BroadcastRefusedError as error:
+        if error.code == "not_found":
+            raise missing("incident") from error
+        message = text(reader(request), REFUSED.get(error.code, error.code))
+        raise refused(error.code, message) from error
 
 
 @router.get("", summary="Announcements, by id")
