@@ -54,7 +54,7 @@ WARM_UP = 3.0  # seconds not counted
 LINES = (
     ("你好", "你们几点上班", "暖气不热，家里很冷", "3号楼2单元501", "你是机器人吗", "谢谢，没事了"),
     ("hello", "what are your opening hours", "my radiator is cold", "building 3 unit 2 room 501", "ok", "thanks, bye"),
-    ("您好", "我的快递到哪了", "算了", "怎么退货", "请问供暖什么时候开始", "再见"),
+    ("您好", "发票怎么开", "算了", "家里没有暖气", "请问供暖什么时候开始", "再见"),
 )
 
 AIM_CLOSED, AIM_OPEN = 600.0, 50.0
