@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from bot.console.door import centre_of, render, require, see_other
 from bot.services import learning
+from bot.services.intents import intent_name, known_intents
 from bot.services.permissions import Function
 from bot.services.staff import SignedIn
 
@@ -23,7 +24,7 @@ async def page(request: Request, _: Teacher) -> Response:
         return {"groups": learning.waiting(session), "count": learning.count(session)}
 
     found = await centre_of(request).db.read(read)
-    return render(request, "console/learning.html", **found, intents=learning.intents())
+    return render(request, "console/learning.html", **found, intents=known_intents(), intent_name=intent_name)
 
 
 @router.post("")

@@ -6,14 +6,14 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from bot.core.words import CaseKind, CaseState, Urgency
+from bot.core.words import CaseKind, CaseState, EscalationState, Urgency
 from bot.services import audit
 from store.db import touch
-from store.tables import Case, CaseNote, Counter
+from store.tables import Case, CaseNote, Counter, Escalation
 
 LETTERS = {CaseKind.REPAIR: "R", CaseKind.INQUIRY: "Q"}
 OPEN_STATES = (CaseState.OPEN, CaseState.ASSIGNED, CaseState.PENDING, CaseState.RESOLVED)
@@ -109,6 +109,13 @@ def assign(session: Session, case_id: int, to_staff_id: int, *, by_staff_id: int
     if case.state is CaseState.CLOSED:
         raise CaseRefusedError("case_closed")
     case.staff_id, case.state = to_staff_id, CaseState.ASSIGNED
+    session.execute(
+        update(Escalation)
+        .where(Escalation.case_id == case.id, Escalation.state == EscalationState.RUNNING)
+        .values(
+            state=EscalationState.ACKNOWLEDGED, acknowledged_by=by_staff_id, acknowledged_at=now, due_at=None
+        )
+    )
     note(session, case.id, "assigned", "", now=now, staff_id=by_staff_id)
     audit.record(session, "case.assign", "case", case.id, now=now, staff_id=by_staff_id, to=to_staff_id)
     return case

@@ -23,3 +23,8 @@ def _catalogue() -> Mapping[str, Mapping[str, Any]]:
 def intent_name(language: Language, intent: str) -> str:
     """The name of an intent in `language`; the intent itself where the catalogue has none."""
     return str(_catalogue().get(intent, {}).get(language.value, intent))
+
+
+def known_intents() -> tuple[str, ...]:
+    """Every intent of the catalogue, in its order."""
+    return tuple(_catalogue())

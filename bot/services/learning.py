@@ -10,7 +10,6 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
 from pathlib import Path
 
 import yaml
@@ -20,9 +19,9 @@ from sqlalchemy.orm import Session
 
 from bot.core.words import Language, Parse
 from bot.services import audit
+from bot.services.intents import known_intents
 from store.tables import Misunderstood
 
-CATALOGUE = Path(__file__).parents[2] / "nlu" / "catalogue.yml"
 EXAMPLES = "learned.yml"
 SHOWN = 400  # waiting messages looked at together
 ALIKE = 70.0  # of 100: how near two texts are to stand in one group
@@ -35,13 +34,6 @@ class Group:
 
     guess: str
     messages: tuple[Misunderstood, ...]
-
-
-@cache
-def intents() -> Mapping[str, Mapping[Language, str]]:
-    """Every intent of the catalogue with its short names, for people to choose from."""
-    raw = yaml.safe_load(CATALOGUE.read_text(encoding="utf-8"))
-    return {name: {Language.ZH: entry["zh"], Language.EN: entry["en"]} for name, entry in raw.items()}
 
 
 def keep(
@@ -103,7 +95,7 @@ def count(session: Session) -> int:
 
 def decide(session: Session, ids: Sequence[int], intent: str, *, staff_id: int, now: datetime) -> int:
     """Gives waiting messages an intent, or NO_EXAMPLE; says how many were still waiting. Raises LookupError."""
-    if intent != NO_EXAMPLE and intent not in intents():
+    if intent != NO_EXAMPLE and intent not in known_intents():
         raise LookupError(intent)
     decided = session.scalars(
         update(Misunderstood)
