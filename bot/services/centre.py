@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from nlu.understanding import Understanding
-
 from bot.clock import Clock
 from bot.core.words import Channel, ChannelName
 from bot.services.library import Library
 from bot.settings import Settings
+from nlu.understanding import Understanding
 from store.db import Database
 from store.live import Live
 
