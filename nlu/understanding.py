@@ -19,7 +19,7 @@ import structlog
 from bot.core.words import Language, Parse
 from nlu import embedded
 from nlu.engine import Health
-from nlu.server import RasaServer, Unavailable
+from nlu.server import PATIENCE, RasaServer, Unavailable
 
 FIRST_PROBE = 1.0
 LONGEST_PAUSE = 30.0
@@ -32,7 +32,8 @@ log = structlog.get_logger(__name__)
 
 
 class Understanding:
-    """The first arguments are those of `nlu.embedded.load`; with `wanted` "rasa" the server at `rasa_url` is asked.
+    """The first arguments are those of `nlu.embedded.load`; with `wanted` "rasa" the server at `rasa_url` is asked
+    and may take `patience` seconds.
 
     Loading may train, which takes seconds; do it before serving. Raises what `nlu.embedded.load` raises.
     """
@@ -45,13 +46,14 @@ class Understanding:
         wanted: Literal["embedded", "rasa"] = "embedded",
         rasa_url: str = "http://127.0.0.1:5005",
         encoder: str | None = None,
+        patience: float = PATIENCE,
     ) -> None:
         self._place = embedded.Place(data_dir, cache_dir, tuple(extra), encoder)
         self._embedded = embedded.load(data_dir, cache_dir, extra, encoder)
         self._path = self._place.model
         trained = self._embedded.model
         known = frozenset(trained.intents)
-        self._server = RasaServer(rasa_url, known, trained.answer_only) if wanted == "rasa" else None
+        self._server = RasaServer(rasa_url, known, trained.answer_only, patience) if wanted == "rasa" else None
         self._trouble = ""
         self._recovery: asyncio.Task[None] | None = None
 

@@ -20,6 +20,9 @@ from nlu.examples import read
 from nlu.understanding import Understanding
 from tests.nlu.conftest import DATA
 
+BUSY = 10.0
+"""Seconds an answer may take here: a test machine trains and serves at once."""
+
 HOME = os.environ.get("HOTLINE_RASA_HOME")
 needs_rasa = pytest.mark.skipif(not HOME, reason="HOTLINE_RASA_HOME names no folder for Rasa's environment")
 
@@ -55,7 +58,7 @@ def server() -> Iterator[str]:
 @needs_rasa
 @pytest.mark.usefixtures("engine")
 async def test_the_held_out_set_is_understood_through_rasa(server: str, model_dir: Path) -> None:
-    seam = Understanding(DATA, model_dir, wanted="rasa", rasa_url=server)
+    seam = Understanding(DATA, model_dir, wanted="rasa", rasa_url=server, patience=BUSY)
     answers = answer_only(DATA)
     tests = [example for example in read(ROOT / "nlu" / "tests") if example.intent != OUT_OF_SCOPE]
     async with seam.running():
@@ -69,7 +72,7 @@ async def test_the_held_out_set_is_understood_through_rasa(server: str, model_di
 
 @needs_rasa
 async def test_hostile_texts_through_rasa(server: str, engine: Embedded, model_dir: Path) -> None:
-    seam = Understanding(DATA, model_dir, wanted="rasa", rasa_url=server)
+    seam = Understanding(DATA, model_dir, wanted="rasa", rasa_url=server, patience=BUSY)
     async with seam.running():
         for text in ("", "😀😀", "退款" * 5000, "\x00\x01", "帮我check一下order"):
             assert (await seam.parse(text)).text == text
