@@ -116,8 +116,7 @@ def test_a_framework_stays_in_its_place(library: str) -> None:
     astray = [
         str(each)
         for each in IMPORTS
-        if inside(each.name, library)
-        and not any(inside(each.module, place) for place in ONLY_IN[library])
+        if inside(each.name, library) and not any(inside(each.module, place) for place in ONLY_IN[library])
     ]
     assert astray == []
 

@@ -1,7 +1,7 @@
 """Backups: a consistent copy of the database while it is in use, checked before it counts, a few generations kept.
 
-A copy is written beside its name and takes it only when it is whole. It does not hold the installation's secret: without
-that, the phone numbers and addresses in it stay sealed (REQ-G14), so keep the secret too, somewhere else.
+A copy is written beside its name and takes it only when it is whole. It does not hold the installation's secret:
+without that, the phone numbers and addresses in it stay sealed (REQ-G14), so keep the secret too, somewhere else.
 """
 
 from __future__ import annotations
