@@ -8,8 +8,6 @@ from typing import Annotated
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field, model_validator
-from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from bot.core.policy import Bilingual
 from bot.core.words import BroadcastKind, BroadcastState, ChannelName, Outcome
@@ -19,6 +17,8 @@ from bot.services.audience import audience_of
 from bot.services.broadcasts import BroadcastRefusedError
 from bot.services.i18n import N_, text
 from bot.web.api.door import After, Asked, Guarded, Id, Limit, Line, Words, centre_of, missing, reader, refused
+from store.db import Session
+from store.rows import rows
 from store.tables import Broadcast
 
 router = APIRouter(prefix="/broadcasts", tags=["broadcasts"], route_class=Guarded)
@@ -109,8 +109,7 @@ async def draft(request: Request, new: NewBroadcast) -> BroadcastShown:
 @router.get("", summary="Announcements, by id")
 async def browse(request: Request, limit: Limit = 50, after: After = 0) -> list[BroadcastShown]:
     def work(session: Session) -> list[BroadcastShown]:
-        found = session.scalars(select(Broadcast).where(Broadcast.id > after).order_by(Broadcast.id).limit(limit))
-        return [_show(session, broadcast) for broadcast in found]
+        return [_show(session, each) for each in rows(session, Broadcast, after=after, limit=limit)]
 
     return await centre_of(request).db.read(work)
 

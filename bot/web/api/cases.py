@@ -7,13 +7,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, Field
-from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from bot.core.sla import business_after, business_time
 from bot.core.words import CaseKind, CaseState, Urgency
 from bot.services import audit, cases, contacts, handoff
 from bot.web.api.door import After, Asked, Guarded, Limit, Line, Words, centre_of, missing
+from store.db import Session
+from store.rows import rows
 from store.tables import Case, Contact
 
 router = APIRouter(prefix="/cases", tags=["cases"], route_class=Guarded)
@@ -87,12 +87,8 @@ async def browse(
     contact_id: Annotated[int | None, Query(ge=1, le=2**53)] = None,
 ) -> list[CaseShown]:
     def work(session: Session) -> list[CaseShown]:
-        query = select(Case).where(Case.id > after)
-        if state is not None:
-            query = query.where(Case.state == state)
-        if contact_id is not None:
-            query = query.where(Case.contact_id == contact_id)
-        return [_show(case) for case in session.scalars(query.order_by(Case.id).limit(limit))]
+        found = rows(session, Case, after=after, limit=limit, state=state, contact_id=contact_id)
+        return [_show(case) for case in found]
 
     return await centre_of(request).db.read(work)
 

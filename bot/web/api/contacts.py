@@ -8,8 +8,6 @@ from zoneinfo import available_timezones
 
 from fastapi import APIRouter, Request
 from pydantic import AfterValidator, BaseModel, Field
-from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from bot.core.words import ChannelName, Language
 from bot.services import audit, callbacks, contacts
@@ -29,6 +27,8 @@ from bot.web.api.door import (
     reader,
     wrong,
 )
+from store.db import Session
+from store.rows import rows
 from store.tables import Address, Contact
 
 router = APIRouter(prefix="/contacts", tags=["contacts"], route_class=Guarded)
@@ -139,8 +139,7 @@ async def create(request: Request, new: NewContact) -> ContactShown:
 @router.get("", summary="People, by id")
 async def browse(request: Request, limit: Limit = 50, after: After = 0) -> list[ContactShown]:
     def work(session: Session) -> list[ContactShown]:
-        ids = session.scalars(select(Contact.id).where(Contact.id > after).order_by(Contact.id).limit(limit))
-        return [_show(session, contact_id) for contact_id in ids]
+        return [_show(session, each.id) for each in rows(session, Contact, after=after, limit=limit)]
 
     return await centre_of(request).db.read(work)
 
@@ -222,9 +221,7 @@ def _learn(session: Session, contact_id: int, facts: dict[str, Any], now: dateti
 
 def _show(session: Session, contact_id: int) -> ContactShown:
     contact = session.get_one(Contact, contact_id)
-    addresses = session.scalars(
-        select(Address).where(Address.contact_id == contact_id).order_by(Address.rank, Address.id)
-    )
+    addresses = sorted(rows(session, Address, contact_id=contact_id), key=lambda each: (each.rank, each.id))
     return ContactShown(
         id=contact.id,
         name=contact.name,

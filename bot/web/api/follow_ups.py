@@ -7,8 +7,6 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field
-from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from bot.core.words import CallbackState, Disposition, FollowUpGroup, Language, Purpose
 from bot.services import bookings, callback_changes, contacts, followups, imports, visit_lists
@@ -35,6 +33,8 @@ from bot.web.api.door import (
     refused,
     wrong,
 )
+from store.db import Session
+from store.rows import rows
 from store.tables import Answer, CallAttempt, Callback, Contact, Event
 
 router = APIRouter(route_class=Guarded)
@@ -180,9 +180,7 @@ async def show_event(request: Request, event_id: Id) -> EventShown:
 
 
 def _event(session: Session, event: Event, language: Language, *, fresh: bool = False) -> EventShown:
-    callback = session.scalar(
-        select(Callback).where(Callback.event_id == event.id).order_by(Callback.id.desc()).limit(1)
-    )
+    callback = next(iter(rows(session, Callback, event_id=event.id, newest=True, limit=1)), None)
     code = event.unplanned
     return EventShown(
         id=event.id,
@@ -255,12 +253,8 @@ async def browse(
     contact_id: Annotated[int | None, Query(ge=1, le=2**53)] = None,
 ) -> list[CallbackShown]:
     def work(session: Session) -> list[CallbackShown]:
-        query = select(Callback).where(Callback.id > after)
-        if state is not None:
-            query = query.where(Callback.state == state)
-        if contact_id is not None:
-            query = query.where(Callback.contact_id == contact_id)
-        return [_callback(session, each) for each in session.scalars(query.order_by(Callback.id).limit(limit))]
+        found = rows(session, Callback, after=after, limit=limit, state=state, contact_id=contact_id)
+        return [_callback(session, each) for each in found]
 
     return await centre_of(request).db.read(work)
 
@@ -329,10 +323,8 @@ async def _refusing(request: Request, work: Any) -> CallbackShown:
 
 
 def _callback(session: Session, callback: Callback) -> CallbackShown:
-    attempts = session.scalars(
-        select(CallAttempt).where(CallAttempt.callback_id == callback.id).order_by(CallAttempt.number)
-    )
-    answers = session.scalars(select(Answer).where(Answer.callback_id == callback.id).order_by(Answer.id))
+    attempts = rows(session, CallAttempt, callback_id=callback.id)
+    answers = rows(session, Answer, callback_id=callback.id)
     return CallbackShown(
         id=callback.id,
         contact_id=callback.contact_id,
