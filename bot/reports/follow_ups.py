@@ -235,7 +235,7 @@ def _row(
         group=callback.follow_up_group,
         reason=(case.subject if case is not None else callback.topic) or details.get("department", ""),
         happened_at=event.happened_at if event is not None else None,
-        due_at=callback.due_at if callback.state is CallbackState.SCHEDULED else callback.window_end or callback.due_at,
+        due_at=_owed(callback, first),
         late_after=callback.late_after,
         window=last.window if last else "",
         attempt=last.number if last else 0,
@@ -256,6 +256,13 @@ def _row(
         flags=tuple(callback.flags),
         steps=tuple(Step(staff.get(s.owner_id, ""), s.what, s.due_on, s.state == "done", s.result) for s in steps),
     )
+
+
+def _owed(callback: Callback, first: datetime | None) -> datetime | None:
+    """When the call was owed: its first try took place then; one not tried yet is due still."""
+    if first is not None:
+        return first
+    return callback.due_at if callback.state is CallbackState.SCHEDULED else callback.window_end
 
 
 def _on_time(callback: Callback, first: datetime | None) -> bool | None:

@@ -141,7 +141,7 @@ async def test_what_strangers_wrote_is_never_markup(house: House) -> None:
 @pytest.mark.usefixtures("callback_id")
 async def test_the_report_is_had_as_a_page_and_as_a_spreadsheet_and_that_is_logged(house: House) -> None:
     desk = await Desk.of(house.centre, house.client, Role.REPORT_OWNER)
-    assert "王女士" in await desk.see("/console/reports")
+    assert "王秀英" in await desk.see("/console/reports")
     answer = await desk.client.get("/console/reports/follow-ups.xlsx")
     book = openpyxl.load_workbook(io.BytesIO(answer.content))
     cells = [str(cell.value) for row in book["回访明细"].iter_rows() for cell in row]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, TextClause, func, or_, select
 from sqlalchemy.orm import Session
 
 from bot.console.queries.people import Card, card
@@ -15,7 +15,7 @@ from bot.core.calls import ENDED
 from bot.core.windows import local_date, local_midnight
 from bot.core.words import CallbackState, Disposition, FollowUpGroup
 from bot.services import followups
-from bot.services.callbacks import UNKNOWN
+from bot.services.callbacks import RUNNING
 from bot.services.permissions import Function, Grant
 from bot.services.staff import SignedIn
 from store.tables import (
@@ -31,7 +31,7 @@ from store.tables import (
 )
 
 PAGE = 50
-HIDDEN = "****"
+SHOWN_FOR = timedelta(days=30)  # what ended longer ago is in the reports
 
 
 class QueueView(StrEnum):
@@ -50,6 +50,7 @@ class CallbackRow:
     id: int
     contact_id: int
     who: str
+    title: str
     group: FollowUpGroup
     topic: str
     state: CallbackState
@@ -100,20 +101,20 @@ class Waiting:
     unplanned: str
 
 
-def in_view(view: QueueView, zone: str, now: datetime) -> tuple[ColumnElement[bool], ...]:
+def in_view(view: QueueView, zone: str, now: datetime) -> tuple[ColumnElement[bool] | TextClause, ...]:
     """Which callbacks a tab shows."""
     tomorrow = local_midnight(local_date(now, zone) + timedelta(days=1), zone)
-    waiting = Callback.state.in_((CallbackState.SCHEDULED, CallbackState.DIALLING))
+    lately = Callback.closed_at > now - SHOWN_FOR
     match view:
         case QueueView.TODAY:
-            return (waiting, Callback.due_at < tomorrow)
+            return (RUNNING, Callback.due_at < tomorrow)
         case QueueView.LATER:
-            return (waiting, Callback.due_at >= tomorrow)
+            return (RUNNING, Callback.due_at >= tomorrow)
         case QueueView.CHECK:
             missed = Callback.disposition.in_((Disposition.FAILED, Disposition.WRONG_NUMBER))
-            return (Callback.state == CallbackState.GIVEN_UP, missed, Callback.closed_at > now - timedelta(days=30))
+            return (lately, Callback.state == CallbackState.GIVEN_UP, missed)
         case QueueView.DONE:
-            return (Callback.state.in_(ENDED),)
+            return (lately, Callback.state.in_(ENDED))
 
 
 def counted(session: Session, zone: str, now: datetime) -> dict[QueueView, int]:
@@ -129,27 +130,31 @@ def queue(session: Session, view: QueueView, zone: str, now: datetime, *, page: 
     over = view in (QueueView.CHECK, QueueView.DONE)
     order = (Callback.closed_at.desc(),) if over else (Callback.priority, Callback.due_at, Callback.id)
     found = session.execute(
-        select(Callback, Contact, _tried())
+        select(Callback, Contact, Event, _tried())
         .join(Contact, Contact.id == Callback.contact_id)
+        .outerjoin(Event, Event.id == Callback.event_id)
         .where(*in_view(view, zone, now))
         .order_by(*order)
         .limit(PAGE)
         .offset((page - 1) * PAGE)
     )
-    return tuple(_row(callback, contact, tried) for callback, contact, tried in found)
+    return tuple(_row(callback, contact, event, tried) for callback, contact, event, tried in found)
 
 
 def _tried() -> ColumnElement[int]:
     return select(func.count()).select_from(CallAttempt).where(CallAttempt.callback_id == Callback.id).scalar_subquery()
 
 
-def _row(callback: Callback, contact: Contact, tried: int) -> CallbackRow:
+def _row(callback: Callback, contact: Contact, event: Event | None, tried: int) -> CallbackRow:
+    """A number may be a family's: who visited is named in the event."""
+    details = event.details if event is not None else {}
     return CallbackRow(
         id=callback.id,
         contact_id=contact.id,
-        who=contact.title or contact.name,
+        who=details.get("name") or contact.name or contact.title,
+        title=details.get("title") or contact.title,
         group=callback.follow_up_group,
-        topic=callback.topic,
+        topic=callback.topic or details.get("department", ""),
         state=callback.state,
         disposition=callback.disposition,
         due_at=callback.due_at,
@@ -171,7 +176,9 @@ def waiting_events(session: Session, limit: int = 20) -> tuple[Waiting, ...]:
         .limit(limit)
     )
     return tuple(
-        Waiting(event.id, event.kind, contact.title or contact.name, event.happened_at, event.unplanned or "")
+        Waiting(
+            event.id, event.kind, event.details.get("name") or contact.name, event.happened_at, event.unplanned or ""
+        )
         for event, contact in rows
     )
 
@@ -185,6 +192,7 @@ def callback_file(session: Session, callback_id: int, viewer: SignedIn) -> Callb
     attempts = session.scalars(
         select(CallAttempt).where(CallAttempt.callback_id == callback_id).order_by(CallAttempt.number)
     ).all()
+    event = session.get(Event, callback.event_id) if callback.event_id is not None else None
     own = is_own(session, callback, viewer.staff_id)
     steps = session.execute(
         select(NextStep, Staff.name)
@@ -194,9 +202,9 @@ def callback_file(session: Session, callback_id: int, viewer: SignedIn) -> Callb
     )
     return CallbackFile(
         callback=callback,
-        row=_row(callback, contact, len(attempts)),
+        row=_row(callback, contact, event, len(attempts)),
         card=card(session, contact.id, viewer, own=own),
-        event=session.get(Event, callback.event_id) if callback.event_id is not None else None,
+        event=event,
         case=session.get(Case, callback.case_id) if callback.case_id is not None else None,
         attempts=tuple(attempts),
         answers=_answers(session, callback_id, own or viewer.may(Function.SEE_HEALTH)),
@@ -227,8 +235,3 @@ def is_own(session: Session, callback: Callback, staff_id: int) -> bool:
         Conversation.contact_id == callback.contact_id,
     )
     return works is not None or session.scalar(held.limit(1)) is not None
-
-
-def needs_a_look(row: CallbackRow) -> bool:
-    """Whether a person must find out what became of it."""
-    return UNKNOWN in row.flags
