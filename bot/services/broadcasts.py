@@ -21,7 +21,7 @@ from bot.services.announcement_lines import LINE, put_line, words_for
 from bot.services.centre import Centre
 from bot.services.i18n import N_
 from bot.services.outbox import OWN_PAGES
-from bot.services.recipients import Person, advance, deliveries_of, people, policy_of
+from bot.services.recipients import Person, advance, people, tried_of
 from store.db import touch
 from store.tables import (
     Acknowledgement,
@@ -142,10 +142,10 @@ def delivery_changed(session: Session, centre: Centre, delivery: Delivery, now: 
     recipient, broadcast = _recipient(session, delivery.recipient_id or 0)
     if broadcast.state is BroadcastState.STOPPED and delivery.state is DeliveryState.QUEUED and broadcast.expires_at:
         delivery.not_before = broadcast.expires_at
-    person = people(session, broadcast, [recipient.contact_id])[recipient.contact_id]
     if delivery.state in LEFT_US and delivery.message_id is None:
+        person = people(session, broadcast, [recipient.contact_id])[recipient.contact_id]
         _keep_line(session, centre, broadcast, person, delivery, now)
-    _advance(session, centre, broadcast, recipient, person, now)
+    advance(session, centre, broadcast, [recipient], now)
 
 
 def _keep_line(
@@ -194,7 +194,7 @@ def shown(session: Session, conversation_id: int, seq: int, now: datetime) -> No
         delivery.state, delivery.changed_at = DeliveryState.DELIVERED, now
         session.flush()
         recipient, broadcast = _recipient(session, delivery.recipient_id or 0)
-        states = [each.state for each in deliveries_of(session, [recipient.id])[recipient.id]]
+        states = [each.state for each in tried_of(session, [recipient.id])[recipient.id]]
         recipient.outcome = outcome_of(states, acknowledged=recipient.outcome is Outcome.ACKNOWLEDGED, reachable=True)
         recipient.changed_at = now
         touch(session, f"broadcast:{broadcast.id}")
@@ -295,7 +295,7 @@ def fan_out(session: Session, centre: Centre, broadcast_id: int, now: datetime, 
         .limit(page)
         .with_for_update()
     ).all()
-    _advance_all(session, centre, broadcast, recipients, now)
+    advance(session, centre, broadcast, recipients, now)
     if recipients:
         broadcast.cursor = recipients[-1].id
     broadcast.fanned_out = len(recipients) < page
@@ -316,7 +316,7 @@ def climb(session: Session, centre: Centre, now: datetime, limit: int = CLIMB) -
     _note_answers(session, [recipient.id for recipient in due], now)
     for broadcast_id in sorted({recipient.broadcast_id for recipient in due}):
         broadcast = session.get_one(Broadcast, broadcast_id)
-        _advance_all(session, centre, broadcast, [r for r in due if r.broadcast_id == broadcast_id], now)
+        advance(session, centre, broadcast, [r for r in due if r.broadcast_id == broadcast_id], now)
     return len(due)
 
 
@@ -432,30 +432,13 @@ def _chain(session: Session, broadcast: Broadcast) -> Sequence[Broadcast]:
     ).all()
 
 
-def _advance(
-    session: Session, centre: Centre, broadcast: Broadcast, recipient: BroadcastRecipient, person: Person, now: datetime
-) -> None:
-    theirs = deliveries_of(session, [recipient.id])[recipient.id]
-    advance(session, centre, broadcast, recipient, person, theirs, policy_of(session, centre, broadcast), now)
-
-
-def _advance_all(
-    session: Session, centre: Centre, broadcast: Broadcast, recipients: Sequence[BroadcastRecipient], now: datetime
-) -> None:
-    known = people(session, broadcast, {recipient.contact_id for recipient in recipients})
-    sent = deliveries_of(session, {recipient.id for recipient in recipients})
-    rungs = policy_of(session, centre, broadcast)
-    for recipient in recipients:
-        advance(session, centre, broadcast, recipient, known[recipient.contact_id], sent[recipient.id], rungs, now)
-
-
 def _queued(broadcast: Broadcast) -> Update:
     """The broadcast's rows that have not left yet, to be updated in one statement."""
     mine = select(BroadcastRecipient.id).where(BroadcastRecipient.broadcast_id == broadcast.id)
     return (
         update(Delivery)
         .where(Delivery.recipient_id.in_(mine), Delivery.state == DeliveryState.QUEUED)
-        .execution_options(synchronize_session="fetch")
+        .execution_options(synchronize_session=False)
     )
 
 

@@ -290,6 +290,7 @@ def agree_wording(
         raise IncidentRefusedError("text_missing")
     incident = _lock(session, incident_id)
     set_wording(session, incident, zh.strip(), en.strip(), staff_id=staff_id, why=why, now=now)
+    note(session, incident, "wording", zh.strip(), staff_id, now)
     return incident
 
 
@@ -302,7 +303,6 @@ def set_wording(
         if old != new:
             setattr(incident, field, new)
             _revise(session, incident, field, old, new, staff_id, why, now)
-    note(session, incident, "wording", zh, staff_id, now)
 
 
 def add_note(session: Session, incident_id: int, kind: str, text: str, *, staff_id: int, now: datetime) -> None:

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NotRequired, TypedDict, Unpack
 
 from sqlalchemy import and_, exists, select
 from sqlalchemy.dialects import postgresql, sqlite
@@ -37,57 +37,88 @@ OWN_PAGES = frozenset({ChannelName.WEBCHAT, ChannelName.REST})  # read there, no
 LIVE = frozenset({ChannelName.VOICE})  # spoken in the answer to the carrier's request
 
 
-def put(
-    session: Session,
-    *,
-    dedupe_key: str,
-    purpose: Purpose,
-    channel: ChannelName,
-    address_id: int,
-    contact_id: int | None,
-    text: str,
-    language: Language,
-    now: datetime,
-    buttons: Sequence[dict[str, str]] = (),
-    metadata: dict[str, Any] | None = None,
-    not_before: datetime | None = None,
-    expires_at: datetime | None = None,
-    state: DeliveryState = DeliveryState.QUEUED,
-    **links: Any,
-) -> int | None:
-    """Inserts a delivery; None where one of this dedupe_key is there already, so a cause that runs twice sends once.
+_PUT = {
+    name: dialect.insert(Delivery).on_conflict_do_nothing(index_elements=["dedupe_key"]).returning(Delivery.id)
+    for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql))
+}
+_PUT_ALL = {
+    name: dialect.insert(Delivery.__table__).on_conflict_do_nothing(index_elements=["dedupe_key"])
+    for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql))
+}
+"""Built once, so that they are compiled once."""
 
-    `links`: conversation_id, message_id, callback_id, recipient_id, drill.
-    """
-    lane_class = Lane.EMERGENCY if purpose is Purpose.EMERGENCY else Lane.CHAT
-    lane = f"{address_id}:{lane_class}"
-    insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
-    delivery_id = session.execute(
-        insert(Delivery)
-        .values(
-            dedupe_key=dedupe_key,
-            lane=lane,
-            lane_class=lane_class,
-            slot=slot_of(lane),
-            priority=PRIORITIES[purpose],
-            purpose=purpose,
-            channel=channel,
-            address_id=address_id,
-            contact_id=contact_id,
-            body={"text": text, "language": language, "buttons": list(buttons), "metadata": metadata or {}},
-            not_before=not_before or now,
-            expires_at=expires_at,
-            state=state,
-            created_at=now,
-            changed_at=now,
-            **links,
-        )
-        .on_conflict_do_nothing(index_elements=["dedupe_key"])
-        .returning(Delivery.id)
-    ).scalar_one_or_none()
-    if delivery_id is not None and state is DeliveryState.QUEUED:
+
+class Fields(TypedDict):
+    """What a delivery is made of; times are domain time."""
+
+    dedupe_key: str
+    purpose: Purpose
+    channel: ChannelName
+    address_id: int
+    contact_id: int | None
+    text: str
+    language: Language
+    now: datetime
+    buttons: NotRequired[Sequence[dict[str, str]]]
+    metadata: NotRequired[dict[str, Any] | None]
+    not_before: NotRequired[datetime | None]
+    expires_at: NotRequired[datetime | None]
+    state: NotRequired[DeliveryState]
+    error: NotRequired[str | None]
+    drill: NotRequired[bool]
+    conversation_id: NotRequired[int | None]
+    message_id: NotRequired[int | None]
+    callback_id: NotRequired[int | None]
+    recipient_id: NotRequired[int | None]
+
+
+LINKS = ("error", "drill", "conversation_id", "message_id", "callback_id", "recipient_id")
+
+
+def put(session: Session, **fields: Unpack[Fields]) -> int | None:
+    """Inserts a delivery; None where one of this dedupe_key is there already, so a cause that runs twice sends once."""
+    new = _row(fields)
+    delivery_id = session.execute(_PUT[session.get_bind().dialect.name], new).scalar_one_or_none()
+    if delivery_id is not None and new["state"] is DeliveryState.QUEUED:
         touch(session, "outbox")
     return delivery_id
+
+
+def put_all(session: Session, deliveries: Sequence[Fields]) -> None:
+    """`put` for many at once, which must give the same fields."""
+    if deliveries:
+        rows = [_row(fields) for fields in deliveries]
+        session.connection().execute(_PUT_ALL[session.get_bind().dialect.name], rows)
+        touch(session, "outbox")
+
+
+def _row(fields: Fields) -> dict[str, Any]:
+    purpose, now = fields["purpose"], fields["now"]
+    lane_class = Lane.EMERGENCY if purpose is Purpose.EMERGENCY else Lane.CHAT
+    lane = f"{fields['address_id']}:{lane_class}"
+    return {
+        "dedupe_key": fields["dedupe_key"],
+        "lane": lane,
+        "lane_class": lane_class,
+        "slot": slot_of(lane),
+        "priority": PRIORITIES[purpose],
+        "purpose": purpose,
+        "channel": fields["channel"],
+        "address_id": fields["address_id"],
+        "contact_id": fields["contact_id"],
+        "body": {
+            "text": fields["text"],
+            "language": fields["language"],
+            "buttons": list(fields.get("buttons", ())),
+            "metadata": fields.get("metadata") or {},
+        },
+        "not_before": fields.get("not_before") or now,
+        "expires_at": fields.get("expires_at"),
+        "state": fields.get("state", DeliveryState.QUEUED),
+        "created_at": now,
+        "changed_at": now,
+        **{name: value for name, value in fields.items() if name in LINKS},
+    }
 
 
 def put_lines(session: Session, centre: Centre, held: Held, rows: Sequence[dict[str, Any]], now: datetime) -> None:

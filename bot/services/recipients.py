@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -116,42 +115,66 @@ def _favourites(session: Session, broadcast: Broadcast, contact_ids: Collection[
     return worked | {row.contact_id: row.channel for row in acknowledged}
 
 
-def deliveries_of(session: Session, recipient_ids: Collection[int]) -> dict[int, list[Delivery]]:
+def tried_of(session: Session, recipient_ids: Collection[int]) -> dict[int, list[Tried]]:
     """What was sent, or is to be, to each of these recipients, in order."""
-    found: defaultdict[int, list[Delivery]] = defaultdict(list)
-    rows = session.scalars(select(Delivery).where(Delivery.recipient_id.in_(recipient_ids)).order_by(Delivery.id))
-    for delivery in rows:
-        found[delivery.recipient_id or 0].append(delivery)
+    found: defaultdict[int, list[Tried]] = defaultdict(list)
+    for row in session.execute(
+        select(Delivery.recipient_id, Delivery.address_id, Delivery.channel, Delivery.changed_at, Delivery.state)
+        .where(Delivery.recipient_id.in_(recipient_ids))
+        .order_by(Delivery.id)
+    ):
+        found[row.recipient_id].append(Tried(row.address_id, row.channel, row.changed_at, row.state))
     return found
 
 
-def advance(
-    session: Session,
-    centre: Centre,
-    broadcast: Broadcast,
-    recipient: BroadcastRecipient,
-    person: Person,
-    deliveries: list[Delivery],
-    rungs: policy.Broadcast,
-    now: datetime,
-) -> None:
-    """Takes the recipient's next step, where one is due, and writes their outcome. The caller holds both rows' locks.
+@dataclass(frozen=True)
+class Flight:
+    """A broadcast as one transaction works on it: its ladder, each text worked out once, what it makes."""
 
-    `deliveries` are theirs so far, in order; new ones are added to the list.
-    """
+    centre: Centre
+    broadcast: Broadcast
+    rungs: policy.Broadcast
+    made: list[outbox.Fields] = field(default_factory=list)
+    _says: dict[tuple[Language, ChannelName], Say] = field(default_factory=dict)
+
+    def say(self, language: Language, channel: ChannelName) -> Say:
+        key = language, channel
+        if key not in self._says:
+            self._says[key] = words_for(self.centre, self.broadcast, language, channel)
+        return self._says[key]
+
+
+def advance(
+    session: Session, centre: Centre, broadcast: Broadcast, recipients: Sequence[BroadcastRecipient], now: datetime
+) -> None:
+    """Takes each recipient's next step, where one is due, and writes their outcome; the caller holds their locks."""
+    known = people(session, broadcast, {recipient.contact_id for recipient in recipients})
+    tried = tried_of(session, {recipient.id for recipient in recipients})
+    flight = Flight(centre, broadcast, policy_of(session, centre, broadcast))
+    with session.no_autoflush:  # the recipients are written together at the end
+        for recipient in recipients:
+            _advance(session, flight, recipient, known[recipient.contact_id], tried[recipient.id], now)
+    outbox.put_all(session, flight.made)
+    session.flush()
+    touch(session, f"broadcast:{broadcast.id}", "broadcasts")
+
+
+def _advance(
+    session: Session, flight: Flight, recipient: BroadcastRecipient, person: Person, tried: list[Tried], now: datetime
+) -> None:
+    broadcast, rungs = flight.broadcast, flight.rungs
     if person.favourite is not None:
         rungs = replace(rungs, ladder=tuple(sorted(rungs.ladder, key=lambda step: step.channel != person.favourite)))
-    tried = [Tried(d.address_id, d.channel, d.changed_at, d.state) for d in deliveries]
     step: Try | Wait | Silent = Wait(None)
     for _ in range(len(person.reaches) + 1):
         step = _next(broadcast, recipient, person, tried, rungs, now)
         if not isinstance(step, Try):
             break
-        delivery = _send(session, centre, broadcast, recipient, person, step, now)
-        deliveries.append(delivery)
-        tried.append(Tried(delivery.address_id, delivery.channel, now, delivery.state))
+        tried.append(_send(session, flight, recipient, person, step, now))
     recipient.due_at = _due_at(broadcast, tried, step, now)
-    _write(session, broadcast, recipient, _outcome(broadcast, recipient, person, tried, step, rungs), now)
+    outcome = _outcome(broadcast, recipient, person, tried, step, rungs)
+    if recipient.outcome is not outcome:
+        recipient.outcome, recipient.changed_at = outcome, now
 
 
 def _due_at(broadcast: Broadcast, tried: Sequence[Tried], step: Try | Wait | Silent, now: datetime) -> datetime | None:
@@ -210,60 +233,46 @@ def _outcome(
     return outcome
 
 
-def _write(
-    session: Session, broadcast: Broadcast, recipient: BroadcastRecipient, outcome: Outcome, now: datetime
-) -> None:
-    if recipient.outcome is not outcome:
-        recipient.outcome, recipient.changed_at = outcome, now
-    touch(session, f"broadcast:{broadcast.id}", "broadcasts")
-
-
 def _send(
-    session: Session,
-    centre: Centre,
-    broadcast: Broadcast,
-    recipient: BroadcastRecipient,
-    person: Person,
-    step: Try,
-    now: datetime,
-) -> Delivery:
+    session: Session, flight: Flight, recipient: BroadcastRecipient, person: Person, step: Try, now: datetime
+) -> Tried:
     """One more delivery to this person. On our own pages it is a line of their conversation, there already."""
-    say = words_for(centre, broadcast, person.language, step.channel)
+    broadcast, say = flight.broadcast, flight.say(person.language, step.channel)
     recipient.step += 1
     state, error = DeliveryState.QUEUED, None
-    links: dict[str, Any] = {}
+    conversation_id = message_id = None
     if step.channel in OWN_PAGES:
-        state, error = DeliveryState.ACCEPTED, _refused(session, centre, broadcast, person, step, now)
+        state, error = DeliveryState.ACCEPTED, _refused(session, flight, person, step, now)
         if error is None:
-            links = _line(session, centre, broadcast, person, step, say, now)
+            conversation_id, message_id = _line(session, flight, person, step, say, now)
         else:
             state = DeliveryState.CANCELLED
-    delivery_id = outbox.put(
-        session,
-        dedupe_key=f"broadcast:{broadcast.id}:{recipient.contact_id}:{recipient.step}",
-        purpose=broadcast.purpose,
-        channel=step.channel,
-        address_id=step.address_id,
-        contact_id=person.contact_id,
-        text=say.text,
-        language=person.language,
-        buttons=[{"title": b.title, "payload": b.payload} for b in say.buttons],
-        now=now,
-        expires_at=broadcast.expires_at,
-        state=state,
-        error=error,
-        recipient_id=recipient.id,
-        drill=broadcast.drill,
-        **links,
+    flight.made.append(
+        outbox.Fields(
+            dedupe_key=f"broadcast:{broadcast.id}:{recipient.contact_id}:{recipient.step}",
+            purpose=broadcast.purpose,
+            channel=step.channel,
+            address_id=step.address_id,
+            contact_id=person.contact_id,
+            text=say.text,
+            language=person.language,
+            buttons=[{"title": b.title, "payload": b.payload} for b in say.buttons],
+            now=now,
+            expires_at=broadcast.expires_at,
+            state=state,
+            error=error,
+            recipient_id=recipient.id,
+            drill=broadcast.drill,
+            conversation_id=conversation_id,
+            message_id=message_id,
+        )
     )
-    return session.get_one(Delivery, delivery_id)
+    return Tried(step.address_id, step.channel, now, state)
 
 
-def _refused(
-    session: Session, centre: Centre, broadcast: Broadcast, person: Person, step: Try, now: datetime
-) -> Why | None:
+def _refused(session: Session, flight: Flight, person: Person, step: Try, now: datetime) -> Why | None:
     """The gate's no to a line on our own pages, which no claim asks for later."""
-    shelf = centre.library.current
+    shelf, broadcast = flight.centre.library.current, flight.broadcast
     answer = gate.ask(
         session,
         purpose=broadcast.purpose,
@@ -277,13 +286,11 @@ def _refused(
     return answer.reason if isinstance(answer, Refused) else None
 
 
-def _line(
-    session: Session, centre: Centre, broadcast: Broadcast, person: Person, step: Try, say: Say, now: datetime
-) -> dict[str, Any]:
-    conversation_id, message_id = put_line(
+def _line(session: Session, flight: Flight, person: Person, step: Try, say: Say, now: datetime) -> tuple[int, int]:
+    return put_line(
         session,
-        centre,
-        broadcast,
+        flight.centre,
+        flight.broadcast,
         contact_id=person.contact_id,
         address_id=step.address_id,
         channel=step.channel,
@@ -291,4 +298,3 @@ def _line(
         say=say,
         now=now,
     )
-    return {"conversation_id": conversation_id, "message_id": message_id}

@@ -112,9 +112,7 @@ def test_closing_waits_for_the_all_clear_and_an_evaluation(outage: Outage) -> No
     close()
 
     assert state(outage, incident) is IncidentState.CLOSED
-    assert {"announced", "wording", "all_clear_waived", "reviewed", "evaluation", "closed"} <= set(
-        kinds(outage, incident)
-    )
+    assert {"announced", "all_clear_waived", "reviewed", "evaluation", "closed"} <= set(kinds(outage, incident))
 
 
 def test_a_false_alarm_ends_at_once_but_not_after_people_were_told(outage: Outage) -> None:
