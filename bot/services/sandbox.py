@@ -24,7 +24,7 @@ from bot.core import twiml
 from bot.core.telephone import ENDED, CallState
 from bot.core.twiml import Fetch, Gather, Over, Passage
 from bot.core.words import ChannelName, DeliveryState, Incoming, Outgoing, Rejected, Report, Sent
-from bot.services import inbox, voice
+from bot.services import inbox, speech, voice
 from bot.services.centre import Centre
 from store.db import touch, vault_of
 from store.tables import Address, Contact, SandboxCall, SandboxText
@@ -143,7 +143,7 @@ def _dial(session: Session, number: str, now: datetime, machine: datetime) -> in
         state=CallState.IN_PROGRESS,
         script={
             "from": base64.b64encode(vault.seal(number)).decode(),
-            "passage": twiml.to_json(Passage((), Fetch(voice.DOOR), 0)),
+            "passage": twiml.to_json(Passage((), Fetch(speech.DOOR), 0)),
         },
         started_at=now,
         changed_at=machine,
@@ -169,7 +169,7 @@ def _pick_up(session: Session, call_id: int, answered_by: str, machine: datetime
     call = _lock(session, call_id)
     if call is None or call.state is not CallState.RINGING:
         return None
-    first = Fetch(voice.door(delivery=call.delivery_id), {"AnsweredBy": answered_by})
+    first = Fetch(speech.door(delivery=call.delivery_id), {"AnsweredBy": answered_by})
     call.state = CallState.IN_PROGRESS
     call.script = {"passage": twiml.to_json(Passage((), first, 0))}
     return _step(session, call, machine)

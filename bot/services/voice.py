@@ -1,4 +1,4 @@
-"""The voice door: what a call says next, whoever carries it (DESIGN §3, ONE CALL).
+"""The voice door: what a call hears and says, whoever carries it (DESIGN §3, ONE CALL).
 
 A carrier asks `ask(centre, url, form)` and plays the TwiML it gets; when a call is over it says so with `ended`. The
 addresses it is sent to name the conversation and the `turn`: the number of the last line spoken. So a repeated request
@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import structlog
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from bot.core.telephone import CallState, GoOn, HangUp, Listen, Next, Speaks
+from bot.core.telephone import CallState, GoOn, HangUp
 from bot.core.words import (
     Author,
     BroadcastState,
@@ -33,12 +33,12 @@ from bot.core.words import (
     Report,
     Say,
     Urgency,
-    as_buttons,
 )
 from bot.services import announcement_lines, calls, contacts, dispatch, handoff, i18n, inbox, talk
 from bot.services.centre import Centre
 from bot.services.conversations import Held, find_open, hold, open_at, save
 from bot.services.i18n import N_
+from bot.services.speech import Spoken, door, from_here, listen, render
 from store.db import touch, vault_of
 from store.tables import (
     Address,
@@ -52,13 +52,8 @@ from store.tables import (
 )
 
 log = structlog.get_logger()
-DOOR = "/twilio/voice"
 MACHINE = "machine"
 WITHDRAWN = (BroadcastState.STOPPED, BroadcastState.CANCELLED)
-HELD = (ConversationState.QUEUED, ConversationState.AGENT)
-HOLD = 3  # seconds between two looks for what people have written
-PATIENCE = 7  # looks without a word, after which the caller hears that we are still there
-WAITS = 60  # looks in the queue, after which we promise to call back
 KEYS: Mapping[str, Mapping[Language, str]] = {
     "0": {Language.ZH: "转人工", Language.EN: "I want to speak to a person"},
     "*": {Language.ZH: "请再说一遍", Language.EN: "Please say that again"},
@@ -71,8 +66,6 @@ FAILURES: Mapping[CallState, str] = {
     CallState.FAILED: "failed",
     CallState.CANCELED: "canceled",
 }
-STILL_THERE = N_("正在为您转接人工客服，请稍候。")
-CALL_YOU_BACK = N_("现在客服都在忙，您说的我们已经记下，同事会尽快给您回电。再见。")
 SORRY = N_("抱歉，系统出了点问题，同事会尽快与您联系。再见。")
 RANG_IN = N_("客户来电")
 HUNG_UP = N_("客户已挂断电话")
@@ -80,20 +73,6 @@ HUNG_UP = N_("客户已挂断电话")
 
 class BadCallError(ValueError):
     """The request is not one this door gave out."""
-
-
-@dataclass(frozen=True, slots=True)
-class Spoken:
-    """What to say now and what comes then."""
-
-    says: tuple[Say, ...]
-    language: Language
-    then: Next
-
-
-def door(**query: Any) -> str:
-    """The address a carrier asks next, below our own; None values are left out."""
-    return f"{DOOR}?{urlencode({name: value for name, value in query.items() if value is not None})}"
 
 
 async def ask(centre: Centre, url: str, form: Mapping[str, str]) -> str:
@@ -122,12 +101,6 @@ def _number(query: Mapping[str, str], name: str) -> int | None:
     return int(raw)
 
 
-def _render(centre: Centre, spoken: Spoken) -> str:
-    channel = centre.channels[ChannelName.VOICE]
-    assert isinstance(channel, Speaks)
-    return channel.answer(spoken.says, spoken.language, spoken.then)
-
-
 # ── a call we placed is answered ─────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -135,7 +108,7 @@ async def call_answered(centre: Centre, delivery_id: int, answered_by: str | Non
     """Somebody took a call of ours. `answered_by`: "human", "machine_…", "fax" or unknown, as the carrier found."""
     machine = (answered_by or "").startswith((MACHINE, "fax"))
     now = centre.clock.now()
-    return _render(centre, await centre.db.write(lambda s: _answered(s, centre, delivery_id, machine, now)))
+    return render(centre, await centre.db.write(lambda s: _answered(s, centre, delivery_id, machine, now)))
 
 
 def _answered(session: Session, centre: Centre, delivery_id: int, machine: bool, now: datetime) -> Spoken:
@@ -165,7 +138,7 @@ def _answered(session: Session, centre: Centre, delivery_id: int, machine: bool,
         return Spoken((Say(i18n.text(language, SORRY)),), language, HangUp())
     if answer.conversation_id is None:
         return Spoken(answer.says, answer.language, HangUp())
-    return _from_here(session, centre, answer.conversation_id, 0)
+    return from_here(session, centre, answer.conversation_id, 0)
 
 
 def _announce(session: Session, centre: Centre, delivery: Delivery, machine: bool, now: datetime) -> Spoken:
@@ -195,13 +168,13 @@ def _announce(session: Session, centre: Centre, delivery: Delivery, machine: boo
     if not announcement_lines.asks(broadcast):
         return Spoken((say,), language, GoOn(door(announcement=delivery.id)))
     turn = session.scalars(select(Message.seq).where(Message.id == delivery.message_id)).one()
-    return Spoken((say,), language, _listen(centre, delivery.conversation_id, turn, delivery.id))
+    return Spoken((say,), language, listen(centre, delivery.conversation_id, turn, delivery.id))
 
 
 async def listened(centre: Centre, announcement_id: int) -> str:
     """An announcement that asks nothing was heard to its end."""
     await centre.db.write(lambda s: _was_heard(s, centre, announcement_id))
-    return _render(centre, Spoken((), centre.settings.language, HangUp()))
+    return render(centre, Spoken((), centre.settings.language, HangUp()))
 
 
 def _was_heard(session: Session, centre: Centre, announcement_id: int | None) -> None:
@@ -223,13 +196,13 @@ async def rang_in(centre: Centre, number: str, call_sid: str) -> str:
     except contacts.BadPhoneError:
         address = f"withheld:{call_sid}"  # a hidden number is served, and met anew at each call
     now = centre.clock.now()
-    return _render(centre, await centre.db.write(lambda s: _rang_in(s, centre, address, call_sid, now)))
+    return render(centre, await centre.db.write(lambda s: _rang_in(s, centre, address, call_sid, now)))
 
 
 def _rang_in(session: Session, centre: Centre, number: str, call_sid: str, now: datetime) -> Spoken:
     known = session.execute(_of_call(call_sid)).one_or_none()
     if known is not None:
-        return _from_here(session, centre, known.conversation_id, known.seq)
+        return from_here(session, centre, known.conversation_id, known.seq)
     held = find_open(session, ChannelName.VOICE, number)
     if held is not None and held.state is ConversationState.BOT:
         _off_the_line(session, held, now)
@@ -248,7 +221,7 @@ def _rang_in(session: Session, centre: Centre, number: str, call_sid: str, now: 
     if held.state is ConversationState.BOT:
         talk.greet(session, centre, held, now)
     save(session, held)
-    return _from_here(session, centre, held.id, turn)
+    return from_here(session, centre, held.id, turn)
 
 
 def _of_call(call_sid: str) -> Any:
@@ -323,14 +296,14 @@ async def heard(
         )
         await inbox.receive(centre, incoming)
     look = partial(
-        _from_here,
+        from_here,
         centre=centre,
         conversation_id=conversation_id,
         turn=turn,
         answering=1,
         announcement_id=announcement_id,
     )
-    return _render(centre, await centre.db.read(look))
+    return render(centre, await centre.db.read(look))
 
 
 def _line(session: Session, conversation_id: int) -> _Line | None:
@@ -365,7 +338,7 @@ async def silent(
         waited=waited,
         now=now,
     )
-    return _render(centre, await centre.db.write(work))
+    return render(centre, await centre.db.write(work))
 
 
 def _silent(
@@ -392,77 +365,12 @@ def _silent(
             _to_people(session, centre, hold(session, conversation_id), now)
         else:
             save(session, held)
-    return _from_here(session, centre, conversation_id, turn, announcement_id=announcement_id, waited=waited + 1)
+    return from_here(session, centre, conversation_id, turn, announcement_id=announcement_id, waited=waited + 1)
 
 
 def _to_people(session: Session, centre: Centre, held: Held, now: datetime) -> None:
     handoff.to_people(session, centre, held, reason="stuck", urgency=Urgency.ORDINARY, queue="service", now=now)
     save(session, held)
-
-
-# ── what is said ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _from_here(
-    session: Session,
-    centre: Centre,
-    conversation_id: int,
-    turn: int,
-    *,
-    answering: int = 0,
-    announcement_id: int | None = None,
-    waited: int = 0,
-) -> Spoken:
-    """What the caller has not heard yet, and what comes then; `answering` 1: their own words come first."""
-    row = session.execute(
-        select(Conversation.state, Conversation.language, Conversation.seq).where(Conversation.id == conversation_id)
-    ).one()
-    says, told, moved_on = _said_since(session, conversation_id, turn, answering)
-    reached = told if moved_on else row.seq
-    if row.state is ConversationState.CLOSED and not moved_on:
-        return Spoken(says, row.language, HangUp())
-    if row.state in HELD:
-        return _on_hold(conversation_id, row.state, row.language, says, reached, 0 if says else waited)
-    return Spoken(says, row.language, _listen(centre, conversation_id, reached, announcement_id))
-
-
-def _said_since(session: Session, conversation_id: int, turn: int, answering: int) -> tuple[tuple[Say, ...], int, bool]:
-    """The lines of the bot and of people after `turn`, up to the caller's next words but `answering`; the number of the
-    last of them; whether the caller has spoken since."""
-    says: list[Say] = []
-    told = turn
-    lines = session.execute(
-        select(Message.author, Message.seq, Message.text, Message.buttons, Message.key)
-        .where(Message.conversation_id == conversation_id, Message.seq > turn, Message.private.is_(False))
-        .order_by(Message.seq)
-    )
-    for line in lines:
-        if line.author is Author.CUSTOMER:
-            if not answering:
-                return tuple(says), told, True
-            answering -= 1
-        elif line.author in (Author.BOT, Author.AGENT):
-            says.append(Say(line.text, as_buttons(line.buttons or ()), line.key))
-        told = line.seq
-    return tuple(says), told, False
-
-
-def _listen(centre: Centre, conversation_id: int, turn: int, announcement_id: int | None = None) -> Listen:
-    here = {"conversation": conversation_id, "turn": turn, "announcement": announcement_id}
-    seconds = round(centre.library.current.policies.calls.listen.total_seconds())
-    return Listen(door(**here), door(**here, silent=0), max(1, seconds))
-
-
-def _on_hold(
-    conversation_id: int, state: ConversationState, language: Language, says: tuple[Say, ...], turn: int, waited: int
-) -> Spoken:
-    """The caller waits for, or talks with, people who write: looked for every few seconds, not for ever."""
-    if state is ConversationState.QUEUED and waited >= WAITS:
-        return Spoken((Say(i18n.text(language, CALL_YOU_BACK)),), language, HangUp())
-    if state is ConversationState.QUEUED and waited and waited % PATIENCE == 0:
-        says = (Say(i18n.text(language, STILL_THERE)),)
-    here = {"conversation": conversation_id, "turn": turn}
-    return Spoken(says, language, Listen(door(**here), door(**here, silent=waited), HOLD))
 
 
 # ── the end ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -24,7 +24,7 @@ from bot.core.words import (
     Rejected,
     Say,
 )
-from bot.services import conversations, followups, outbox, sandbox, voice
+from bot.services import conversations, followups, outbox, sandbox, speech, voice
 from bot.services.bookings import book
 from bot.services.callees import PATIENCE, Callees, Manner
 from bot.services.callees import play as play_callees
@@ -141,7 +141,7 @@ async def test_a_page_that_is_gone_ends_its_call(house: House, patient: Handset)
 @pytest.mark.usefixtures("patient")
 async def test_the_same_request_gets_the_same_words_and_does_nothing_twice(house: House) -> None:
     call = await delivery(house)
-    address = voice.door(delivery=call.id)
+    address = speech.door(delivery=call.id)
     first = await voice.ask(house.centre, address, {"AnsweredBy": "human"})
     assert await voice.ask(house.centre, address, {"AnsweredBy": "human"}) == first
     ear = play(first).then
@@ -254,29 +254,29 @@ async def test_nobody_waits_for_ever(house: House) -> None:
     await phone.dial()
     await phone.press("0")
     conversation = await one(house, select(Conversation))
-    url = voice.door(conversation=conversation.id, turn=conversation.seq, silent=voice.WAITS)
+    url = speech.door(conversation=conversation.id, turn=conversation.seq, silent=speech.WAITS)
     passage = play(await voice.ask(house.centre, url, {}))
-    assert (passage.then, [h.text for h in passage.heard]) == (Over(), [voice.CALL_YOU_BACK])
+    assert (passage.then, [h.text for h in passage.heard]) == (Over(), [speech.CALL_YOU_BACK])
     assert (await one(house, select(Conversation))).state is ConversationState.QUEUED
-    still = voice.door(conversation=conversation.id, turn=conversation.seq, silent=voice.PATIENCE - 1)
-    assert [h.text for h in play(await voice.ask(house.centre, still, {})).heard] == [voice.STILL_THERE]
+    still = speech.door(conversation=conversation.id, turn=conversation.seq, silent=speech.PATIENCE - 1)
+    assert [h.text for h in play(await voice.ask(house.centre, still, {})).heard] == [speech.STILL_THERE]
 
 
 async def test_a_hidden_number_is_served(house: House) -> None:
-    document = await voice.ask(house.centre, voice.DOOR, {"From": "anonymous", "CallSid": "CA1"})
+    document = await voice.ask(house.centre, speech.DOOR, {"From": "anonymous", "CallSid": "CA1"})
     assert isinstance(play(document).then, Gather)
-    assert await voice.ask(house.centre, voice.DOOR, {"From": "anonymous", "CallSid": "CA1"}) == document
+    assert await voice.ask(house.centre, speech.DOOR, {"From": "anonymous", "CallSid": "CA1"}) == document
 
 
 @pytest.mark.parametrize(
     "url",
     [
-        voice.DOOR,
-        voice.door(conversation=999999, turn=1),
-        voice.door(conversation=999999, turn=1, silent=0),
-        voice.DOOR + "?conversation=x",
-        voice.DOOR + "?delivery=-1",
-        voice.DOOR + "?delivery=" + "9" * 40,
+        speech.DOOR,
+        speech.door(conversation=999999, turn=1),
+        speech.door(conversation=999999, turn=1, silent=0),
+        speech.DOOR + "?conversation=x",
+        speech.DOOR + "?delivery=-1",
+        speech.DOOR + "?delivery=" + "9" * 40,
     ],
 )
 async def test_addresses_this_door_never_gave_out_are_refused(house: House, url: str) -> None:
@@ -285,7 +285,7 @@ async def test_addresses_this_door_never_gave_out_are_refused(house: House, url:
 
 
 async def test_a_delivery_nobody_knows_hangs_up(house: House) -> None:
-    assert play(await voice.ask(house.centre, voice.door(delivery=999999), {})).then == Over()
+    assert play(await voice.ask(house.centre, speech.door(delivery=999999), {})).then == Over()
 
 
 # ── texts ──

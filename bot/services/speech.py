@@ -1,0 +1,110 @@
+"""What a call says next: the lines its caller has not heard yet, and what comes then (used by bot/services/voice.py).
+
+A call's place is its `turn`, the number of the last line spoken, so the same question always finds the same words.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from bot.core.telephone import HangUp, Listen, Next, Speaks
+from bot.core.words import Author, ChannelName, ConversationState, Language, Say, as_buttons
+from bot.services import i18n
+from bot.services.centre import Centre
+from bot.services.i18n import N_
+from store.tables import Conversation, Message
+
+DOOR = "/twilio/voice"
+HELD = (ConversationState.QUEUED, ConversationState.AGENT)
+HOLD = 3  # seconds between two looks for what people have written
+PATIENCE = 7  # looks without a word, after which the caller hears that we are still there
+WAITS = 60  # looks in the queue, after which we promise to call back
+STILL_THERE = N_("正在为您转接人工客服，请稍候。")
+CALL_YOU_BACK = N_("现在客服都在忙，您说的我们已经记下，同事会尽快给您回电。再见。")
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """What to say now and what comes then."""
+
+    says: tuple[Say, ...]
+    language: Language
+    then: Next
+
+
+def door(**query: Any) -> str:
+    """The address a carrier asks next, below our own; None values are left out."""
+    return f"{DOOR}?{urlencode({name: value for name, value in query.items() if value is not None})}"
+
+
+def render(centre: Centre, spoken: Spoken) -> str:
+    channel = centre.channels[ChannelName.VOICE]
+    assert isinstance(channel, Speaks)
+    return channel.answer(spoken.says, spoken.language, spoken.then)
+
+
+def from_here(
+    session: Session,
+    centre: Centre,
+    conversation_id: int,
+    turn: int,
+    *,
+    answering: int = 0,
+    announcement_id: int | None = None,
+    waited: int = 0,
+) -> Spoken:
+    """What the caller has not heard yet, and what comes then; `answering` 1: their own words come first."""
+    row = session.execute(
+        select(Conversation.state, Conversation.language, Conversation.seq).where(Conversation.id == conversation_id)
+    ).one()
+    says, told, moved_on = _said_since(session, conversation_id, turn, answering)
+    reached = told if moved_on else row.seq
+    if row.state is ConversationState.CLOSED and not moved_on:
+        return Spoken(says, row.language, HangUp())
+    if row.state in HELD:
+        return _on_hold(conversation_id, row.state, row.language, says, reached, 0 if says else waited)
+    return Spoken(says, row.language, listen(centre, conversation_id, reached, announcement_id))
+
+
+def _said_since(session: Session, conversation_id: int, turn: int, answering: int) -> tuple[tuple[Say, ...], int, bool]:
+    """The lines of the bot and of people after `turn`, up to the caller's next words but `answering`; the number of the
+    last of them; whether the caller has spoken since."""
+    says: list[Say] = []
+    told = turn
+    lines = session.execute(
+        select(Message.author, Message.seq, Message.text, Message.buttons, Message.key)
+        .where(Message.conversation_id == conversation_id, Message.seq > turn, Message.private.is_(False))
+        .order_by(Message.seq)
+    )
+    for line in lines:
+        if line.author is Author.CUSTOMER:
+            if not answering:
+                return tuple(says), told, True
+            answering -= 1
+        elif line.author in (Author.BOT, Author.AGENT):
+            says.append(Say(line.text, as_buttons(line.buttons or ()), line.key))
+        told = line.seq
+    return tuple(says), told, False
+
+
+def listen(centre: Centre, conversation_id: int, turn: int, announcement_id: int | None = None) -> Listen:
+    here = {"conversation": conversation_id, "turn": turn, "announcement": announcement_id}
+    seconds = round(centre.library.current.policies.calls.listen.total_seconds())
+    return Listen(door(**here), door(**here, silent=0), max(1, seconds))
+
+
+def _on_hold(
+    conversation_id: int, state: ConversationState, language: Language, says: tuple[Say, ...], turn: int, waited: int
+) -> Spoken:
+    """The caller waits for, or talks with, people who write: looked for every few seconds, not for ever."""
+    if state is ConversationState.QUEUED and waited >= WAITS:
+        return Spoken((Say(i18n.text(language, CALL_YOU_BACK)),), language, HangUp())
+    if state is ConversationState.QUEUED and waited and waited % PATIENCE == 0:
+        says = (Say(i18n.text(language, STILL_THERE)),)
+    here = {"conversation": conversation_id, "turn": turn}
+    return Spoken(says, language, Listen(door(**here), door(**here, silent=waited), HOLD))
