@@ -47,7 +47,7 @@ def load_catalogue(roots: Sequence[Path] = (SHIPPED,)) -> Catalogue:
     merged: dict[str, Any] = {}
     for path in (root / FILE for root in roots if (root / FILE).is_file()):
         try:
-            merged = _over(merged, yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+            merged = _over(merged, yaml.load(path.read_bytes(), Loader=yaml.CSafeLoader) or {})
         except yaml.YAMLError as error:
             raise CatalogueError(f"{path}: {error}") from error
     try:
