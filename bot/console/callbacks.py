@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Annotated, Any
 
@@ -103,7 +103,7 @@ async def import_page(
     told_problems = (
         [imports.explain(p, language) for p in imports.problems_of(chosen)[:SHOWN_PROBLEMS]] if chosen else []
     )
-    columns = [(imports.column_name(name, language), "、".join(names[:3])) for name, names in COLUMNS.items()]
+    columns = [(imports.column_name(name, language), _aliases(names, language)) for name, names in COLUMNS.items()]
     return render(
         request,
         "console/callbacks/import.html",
@@ -113,6 +113,12 @@ async def import_page(
         columns=columns,
         unreadable="",
     )
+
+
+def _aliases(names: Sequence[str], language: Language) -> str:
+    """A few names a column may have, in the reader's language."""
+    english = language is Language.EN
+    return (", " if english else "、").join([name for name in names if name.isascii() is english][:3])
 
 
 @router.post("/import/preview")
