@@ -34,6 +34,9 @@ async def readyz(request: Request) -> JSONResponse:
     body["understanding"] = {"engine": health.engine, "wanted": health.wanted, "ok": health.ok}
     if not health.ok or health.detail:
         body["degraded"].append(f"understanding: {health.detail or health.engine}")
+    body["carrier"] = "sandbox"
+    if not centre.settings.default_database:
+        body["degraded"].append("carrier: sandbox; no call and no SMS leaves the house")
     if centre.settings.rehearsal:
         body["rehearsal"] = centre.clock.now().isoformat()
     if body["degraded"]:

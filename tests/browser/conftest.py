@@ -27,8 +27,9 @@ PATIENCE = 15_000  # milliseconds
 NewPage = Callable[..., Page]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """One browser a file of tests: Playwright's loop must be gone before a test with a loop of its own comes along."""
     if not CHROMIUM.is_file():
         if CI:
             pytest.fail(f"{CHROMIUM} is missing")
