@@ -173,8 +173,8 @@ class Calls:
 
     `attempts` counts calls that rang; `unrung` bounds those that never did. `spacing` is the least time before the same
     number is dialled again, by how the last call to it ended: a disposition without a spacing ends the callback.
-    `between_numbers` is the least time before another number of the same person. A call rings for `ring`, and silence on
-    the line gets a word after `listen` (REQ-E24).
+    `between_numbers` is the least time before another number of the same person. A call rings for `ring`, and silence
+    on the line gets a word after `listen` (REQ-E24).
     """
 
     attempts: int

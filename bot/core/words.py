@@ -278,8 +278,8 @@ class Emotion:
 class Parse:
     """What a text means: the shape of Rasa's /model/parse, frozen.
 
-    `intent` is "" where nothing fits (out of scope); `confidence` is calibrated, 0..1; `ranking` is best first, of intents
-    only; `in_scope` says how surely any of them fits at all, 0..1.
+    `intent` is "" where nothing fits (out of scope); `confidence` is calibrated, 0..1; `ranking` is best first, of
+    intents only; `in_scope` says how surely any of them fits at all, 0..1.
     """
 
     text: str

@@ -66,7 +66,16 @@ async def test_many_first_messages_of_one_sender_open_one_conversation(centre: C
 
 @pytest.mark.parametrize(
     "text",
-    ["", "   ", "😀😀😀", "\x00\x07boo\x1b[31m", "<script>alert(1)</script>", "a\ud800b", "{{7*7}} %s {0}", "啊" * 4000],
+    [
+        "",
+        "   ",
+        "😀😀😀",
+        "\x00\x07boo\x1b[31m",
+        "<script>alert(1)</script>",
+        "a\ud800b",
+        "{{7*7}} %s {0}",
+        "啊" * 4000,
+    ],
     ids=["empty", "blank", "emoji", "control", "markup", "surrogate", "formats", "long"],
 )
 async def test_hostile_text_gets_a_kind_reply(centre: Centre, text: str) -> None:
