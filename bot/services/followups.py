@@ -110,12 +110,19 @@ def record(session: Session, centre: Centre, what: Occurrence, now: datetime) ->
     return Recorded(event_id, True, event.unplanned, callback.id if callback else None)
 
 
+_INSERT = {
+    "sqlite": sqlite.insert(Event).on_conflict_do_nothing(index_elements=["source", "external_id"]).returning(Event.id),
+    "postgresql": postgresql.insert(Event)
+    .on_conflict_do_nothing(index_elements=["source", "external_id"])
+    .returning(Event.id),
+}
+
+
 def _insert(session: Session, **values: Any) -> int | None:
-    insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
-    statement = insert(Event).values(tried="", **values)
-    return session.execute(
-        statement.on_conflict_do_nothing(index_elements=["source", "external_id"]).returning(Event.id)
-    ).scalar_one_or_none()
+    """Adds an event; None where it is known."""
+    statement = _INSERT[session.get_bind().dialect.name]
+    event_id: int | None = session.execute(statement, {"tried": "", **values}).scalar_one_or_none()
+    return event_id
 
 
 def _known(session: Session, what: Occurrence) -> Recorded:

@@ -106,9 +106,12 @@ async def preview(centre: Centre, data: bytes, *, now: datetime) -> Preview:
 
 
 def _known(session: Session, page: Sequence[Occurrence]) -> int:
-    ids = {named(session, what).external_id for what in page}
-    found = session.scalars(select(Event.external_id).where(Event.source == SOURCE, Event.external_id.in_(ids)))
-    return len(set(found))
+    return len(_ids_known(session, [named(session, what).external_id for what in page]))
+
+
+def _ids_known(session: Session, ids: Sequence[str]) -> set[str]:
+    query = select(Event.external_id).where(Event.source == SOURCE, Event.external_id.in_(ids))
+    return set(session.scalars(query)) if ids else set()
 
 
 def _pages(rows: Sequence[Row]) -> Iterator[list[Row]]:
@@ -120,15 +123,22 @@ def load_page(session: Session, centre: Centre, rows: Sequence[Row], now: dateti
     loaded = known = 0
     refused: list[Problem] = []
     unplanned: list[Problem] = []
+    good: list[tuple[int, Occurrence]] = []
     for row in rows:
         what = occurrence(row, zone=centre.settings.timezone, now=now)
-        if not isinstance(what, Occurrence):
+        if isinstance(what, Occurrence):
+            good.append((row.line, named(session, what)))
+        else:
             refused += what
+    there = _ids_known(session, [what.external_id for _, what in good])
+    for line, what in good:
+        recorded = None if what.external_id in there else followups.record(session, centre, what, now)
+        if recorded is None or not recorded.fresh:
+            known += 1
             continue
-        recorded = followups.record(session, centre, named(session, what), now)
-        loaded, known = loaded + recorded.fresh, known + (not recorded.fresh)
-        if recorded.fresh and recorded.unplanned:
-            unplanned.append(Problem(row.line, "", recorded.unplanned))
+        loaded += 1
+        if recorded.unplanned:
+            unplanned.append(Problem(line, "", recorded.unplanned))
     return Imported(loaded, known, tuple(refused), tuple(unplanned))
 
 

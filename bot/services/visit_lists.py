@@ -14,8 +14,9 @@ import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from typing import Any
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 import openpyxl
 
@@ -198,6 +199,16 @@ def _clean(cell: str) -> str:
 # ── from row to occurrence ──
 
 
+@lru_cache(maxsize=1000)
+def is_zone(name: str) -> bool:
+    """Whether it is an IANA time zone; known once, for the machine's list is read from disk."""
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        return False
+    return "/" in name or name == "UTC"
+
+
 def occurrence(row: Row, *, zone: str, now: datetime) -> Occurrence | list[Problem]:
     """What a row tells, or everything that is wrong with it. `zone` reads times without an offset."""
     cells, problems = row.cells, [Problem(row.line, name, "missing") for name in REQUIRED if not row.cells.get(name)]
@@ -208,7 +219,7 @@ def occurrence(row: Row, *, zone: str, now: datetime) -> Occurrence | list[Probl
             problems.append(Problem(row.line, name, code))
 
     own_zone = cells.get("timezone") or zone
-    if own_zone not in available_timezones():
+    if not is_zone(own_zone):
         wrong("timezone", "timezone")
         own_zone = zone
     kind = KINDS.get(cells.get("kind", "").strip().lower())

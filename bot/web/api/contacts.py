@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime, time
 from typing import Annotated, Any
-from zoneinfo import available_timezones
 
 from fastapi import APIRouter, Request
 from pydantic import AfterValidator, BaseModel, Field
@@ -12,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, Field
 from bot.core.words import ChannelName, Language
 from bot.services import audit, callbacks, contacts
 from bot.services.contacts import BadPhoneError
+from bot.services.visit_lists import is_zone
 from bot.web.api.door import (
     After,
     Asked,
@@ -36,7 +36,7 @@ WHY = "api"
 
 
 def _zone(value: str) -> str:
-    if value not in available_timezones():
+    if not is_zone(value):
         raise ValueError("an IANA time zone such as Asia/Shanghai is wanted")
     return value
 
