@@ -23,16 +23,17 @@ from bot.core.words import (
     CaseState,
     ChannelName,
     Disposition,
+    EscalationState,
     FollowUpGroup,
     Language,
     Purpose,
 )
-from bot.services import cases, contacts, gate
+from bot.services import cases, contacts, gate, handoff
 from bot.services.centre import Centre
 from bot.services.library import Shelf
 from bot.services.scene import Perform, Scene
 from store.db import touch
-from store.tables import Answer, CallAttempt, Callback, Case, Contact, Event
+from store.tables import Answer, CallAttempt, Callback, Case, Contact, Escalation, Event
 
 FLOW_MISSING = "flow_missing"  # the plan names a script that is not there
 TOO_OLD = "too_old"  # it happened so long ago that a call would only puzzle
@@ -304,10 +305,15 @@ def _written(answer: Any) -> str:
 
 
 def _reopen(scene: Scene, callback: Callback, why: str) -> None:
-    """The complaint is not settled after all: its case is open again, one level higher, once a call (REQ-E07)."""
-    case = scene.session.get(Case, callback.case_id) if callback.case_id is not None else None
-    if case is not None and case.state is CaseState.CLOSED:
-        cases.reopen(scene.session, case.id, why, now=scene.now)
+    """The complaint is not settled after all: its case is open again, one level higher, and climbs (REQ-E07)."""
+    session = scene.session
+    case = session.get(Case, callback.case_id) if callback.case_id is not None else None
+    if case is None or case.state is not CaseState.CLOSED:
+        return
+    cases.reopen(session, case.id, why, now=scene.now)
+    climbing = select(Escalation.id).where(Escalation.case_id == case.id, Escalation.state == EscalationState.RUNNING)
+    if session.scalar(climbing.limit(1)) is None:
+        handoff.start(session, scene.centre, reason="complaint", urgency=case.urgency, case_id=case.id, now=scene.now)
 
 
 def disposition(scene: Scene, args: Mapping[str, Any]) -> Mapping[str, Any]:

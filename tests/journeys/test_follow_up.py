@@ -18,12 +18,13 @@ from bot.core.words import (
     ChannelName,
     DeliveryState,
     Disposition,
+    EscalationState,
     FollowUpGroup,
     Role,
 )
 from bot.reports import delivery
 from bot.services import cases, contacts, followups, imports
-from store.tables import Answer, CallAttempt, Callback, Case, Delivery, Event, ImportRun, Staff
+from store.tables import Answer, CallAttempt, Callback, Case, Delivery, Escalation, Event, ImportRun, Staff
 from tests.fakes.desk import Desk
 from tests.fakes.handset import Handset
 from tests.fakes.house import House
@@ -230,6 +231,10 @@ async def test_a_complaint_not_settled_after_all_is_opened_again_one_level_highe
     await phone.listen()
     case = centre.db.read_now(lambda s: s.get_one(Case, case_id))
     assert (case.state, case.level) == (CaseState.OPEN, 1)
+    climbing = centre.db.read_now(
+        lambda s: s.scalars(select(Escalation.state).where(Escalation.case_id == case_id)).all()
+    )
+    assert climbing == [EscalationState.RUNNING]
     centre.db.write_now(lambda s: followups.tick(s, centre, house.clock.now()))
     assert len(centre.db.read_now(lambda s: s.scalars(select(Event)).all())) == 1
 
