@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any, cast
 
-from sqlalchemy import BindParameter, Row, Table, Update, and_, bindparam, insert, select, text
+from sqlalchemy import BindParameter, Row, Table, Update, and_, bindparam, select, text
 from sqlalchemy.orm import Session, aliased
 
 from bot.core.words import Author, ChannelName, ConversationState, Language, Say
@@ -140,24 +140,18 @@ def open_conversation(
     **columns: Any,
 ) -> Held:
     """Opens a conversation; the caller knows that the address has no open one."""
-    conversation_id = session.execute(
-        insert(Conversation)
-        .values(
-            contact_id=contact_id,
-            address_id=address_id,
-            channel=channel,
-            state=ConversationState.BOT,
-            language=language,
-            book=book,
-            flow={},
-            opened_at=now,
-            **columns,
-        )
-        .returning(Conversation.id)
-    ).scalar_one()
-    touch(
-        session, f"address:{address_id}"
-    )  # a page that showed the address's earlier conversation goes on with this one
+    row = {
+        "contact_id": contact_id,
+        "address_id": address_id,
+        "channel": channel,
+        "state": ConversationState.BOT,
+        "language": language,
+        "book": book,
+        "flow": {},
+        "opened_at": now,
+    }
+    conversation_id: int = session.connection().execute(_OPEN, row | columns).scalar_one()
+    touch(session, f"address:{address_id}")  # a page that showed the earlier conversation goes on with this one
     return hold(session, conversation_id)
 
 
@@ -194,6 +188,7 @@ def _held(session: Session, row: Row[Any]) -> Held:
 _conversation, _line = cast(Table, Conversation.__table__), cast(Table, Message.__table__)
 _SAVED = ("state", "staff_id", "language", "book", "flow", "seq", "revision")
 _ADD = _line.insert()
+_OPEN = _conversation.insert().returning(_conversation.c.id)
 
 
 @cache

@@ -12,6 +12,7 @@ the conversation the answer is []; their lines are read by GET /webhooks/rest/me
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import secrets
 from collections.abc import Mapping
@@ -28,6 +29,9 @@ from bot.services.pace import PerAddress
 router = APIRouter()
 MAX_BODY = 64 * 1024  # bytes
 MAX_SENDER = 120  # characters
+
+
+_PROCESS, _numbers = secrets.token_hex(12), itertools.count()  # fresh ids without asking the system for each
 
 
 class BadRequestError(ValueError):
@@ -112,7 +116,7 @@ def read_message(body: bytes) -> Incoming:
 def _provider_id(sender: str, message_id: str | None) -> str:
     """A message's id within the channel: the sender's own, kept apart from other senders', or a fresh one."""
     if message_id is None:
-        return secrets.token_hex(12)
+        return f"{_PROCESS}-{next(_numbers):x}"
     return hashlib.blake2s(f"{sender}\x00{message_id}".encode("utf-8", "replace")).hexdigest()
 
 
