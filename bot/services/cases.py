@@ -112,9 +112,7 @@ def assign(session: Session, case_id: int, to_staff_id: int, *, by_staff_id: int
     session.execute(
         update(Escalation)
         .where(Escalation.case_id == case.id, Escalation.state == EscalationState.RUNNING)
-        .values(
-            state=EscalationState.ACKNOWLEDGED, acknowledged_by=by_staff_id, acknowledged_at=now, due_at=None
-        )
+        .values(state=EscalationState.ACKNOWLEDGED, acknowledged_by=by_staff_id, acknowledged_at=now, due_at=None)
     )
     note(session, case.id, "assigned", "", now=now, staff_id=by_staff_id)
     audit.record(session, "case.assign", "case", case.id, now=now, staff_id=by_staff_id, to=to_staff_id)
