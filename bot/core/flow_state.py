@@ -6,7 +6,7 @@ A state is stored with its conversation as JSON and means something only togethe
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from bot.core.words import Act, Button, Parse, Say, as_buttons
@@ -56,7 +56,13 @@ class State:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON; `State.from_json` gives the same value back."""
-        return asdict(self)
+        return {
+            **_fields(self),
+            "stack": [_fields(frame) for frame in self.stack],
+            "slots": dict(self.slots),
+            "offered": [_fields(button) for button in self.offered],
+            "last": [_said(said) for said in self.last],
+        }
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> State:
@@ -108,3 +114,13 @@ class Step:
     done: bool = False
     missed: bool = False
     visits: tuple[Visit, ...] = ()
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    """A dataclass's own fields, its values as they are: `asdict` copies each deeply, on every turn."""
+    return {each.name: getattr(value, each.name) for each in fields(value)}
+
+
+def _said(said: Say) -> dict[str, Any]:
+    buttons = [_fields(button) for button in said.buttons]
+    return {**_fields(said), "buttons": buttons, "metadata": dict(said.metadata)}

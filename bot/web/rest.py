@@ -38,7 +38,6 @@ class BadRequestError(ValueError):
     """The request is not of the channel's shape; the message names the field and what would be right."""
 
 
-@router.post("/webhooks/rest/webhook", include_in_schema=False)
 async def webhook(request: Request) -> JSONResponse:
     """One message in, the bot's lines out."""
     centre: Centre = request.app.state.centre
@@ -57,6 +56,9 @@ async def webhook(request: Request) -> JSONResponse:
     except inbox.TooLongError as error:
         return _error(413, f"message: {error}")
     return JSONResponse([_line(incoming.address, say) for say in receipt.answers])
+
+
+router.add_route("/webhooks/rest/webhook", webhook, methods=["POST"])  # plain Starlette: nothing here to be resolved
 
 
 @router.get("/webhooks/rest/messages", include_in_schema=False)
