@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any, cast
 
-from sqlalchemy import BindParameter, Row, Table, Update, and_, bindparam, select, text
+from sqlalchemy import BindParameter, Row, Table, Update, bindparam, select, text
 from sqlalchemy.orm import Session, aliased
 
 from bot.core.words import Author, ChannelName, ConversationState, Language, Say
@@ -84,31 +84,21 @@ _COLUMNS = (
     Contact.language.label("contact_language"),
     _phone.label("phone_sealed"),
 )
-_BY_ADDRESS = (
-    select(*_COLUMNS)
-    .select_from(Address)
-    .join(Contact, Contact.id == Address.contact_id)
-    .outerjoin(Conversation, and_(Conversation.address_id == Address.id, OPEN))
-    .where(Address.channel == bindparam("channel"), Address.blind == bindparam("blind"))
+_ROWS = select(*_COLUMNS).select_from(Conversation).join(Address, Address.id == Conversation.address_id)
+_LOCKED = _ROWS.with_for_update(of=Conversation)  # on PostgreSQL: the row as whoever held it before has left it
+_BY_ADDRESS = _LOCKED.join(Contact, Contact.id == Address.contact_id).where(
+    Address.channel == bindparam("channel"), Address.blind == bindparam("blind"), OPEN
 )
-_BY_ID = (
-    select(*_COLUMNS)
-    .select_from(Conversation)
-    .join(Address, Address.id == Conversation.address_id)
-    .join(Contact, Contact.id == Conversation.contact_id)
-    .where(Conversation.id == bindparam("conversation_id"))
+_BY_ID = _LOCKED.join(Contact, Contact.id == Conversation.contact_id).where(
+    Conversation.id == bindparam("conversation_id")
 )
-_LOCK = select(Conversation.id).where(Conversation.id == bindparam("conversation_id")).with_for_update()
 
 
 def find_open(session: Session, channel: ChannelName, address: str) -> Held | None:
     """The open conversation of an address, locked; None where there is none."""
     parameters = {"channel": channel, "blind": vault_of(session).blind(channel, address)}
     row = session.connection().execute(_BY_ADDRESS, parameters).one_or_none()
-    if row is not None and row.id is not None and _locks(session):
-        session.execute(_LOCK, {"conversation_id": row.id})
-        row = session.execute(_BY_ADDRESS, parameters).one()  # it may have been closed while we waited
-    return None if row is None or row.id is None else _held(session, row)
+    return None if row is None else _held(session, row)
 
 
 def open_at(
@@ -121,9 +111,8 @@ def open_at(
 
 def hold(session: Session, conversation_id: int) -> Held:
     """A conversation by its id, locked; raises LookupError where there is none."""
-    if _locks(session):
-        session.execute(_LOCK, {"conversation_id": conversation_id})
-    row = session.execute(_BY_ID, {"conversation_id": conversation_id}).one_or_none()
+    session.flush()
+    row = session.connection().execute(_BY_ID, {"conversation_id": conversation_id}).one_or_none()
     if row is None:
         raise LookupError(f"conversation {conversation_id}")
     return _held(session, row)
@@ -153,11 +142,6 @@ def open_conversation(
     conversation_id: int = session.connection().execute(_OPEN, row | columns).scalar_one()
     touch(session, f"address:{address_id}")  # a page that showed the earlier conversation goes on with this one
     return hold(session, conversation_id)
-
-
-def _locks(session: Session) -> bool:
-    """Whether rows need locking: on SQLite the writer is alone anyway."""
-    return session.get_bind().dialect.name != "sqlite"
 
 
 def _held(session: Session, row: Row[Any]) -> Held:
