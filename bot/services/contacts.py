@@ -149,6 +149,23 @@ def _revise(
     )
 
 
+TITLES = frozenset({"先生", "女士", "小姐", "太太", "老师", "医生", "经理", "主任", "Mr", "Mrs", "Ms", "Miss", "Dr"})
+COMPOUND = ("欧阳", "上官", "司马", "诸葛", "皇甫", "令狐", "东方", "尉迟", "公孙", "慕容", "司徒", "夏侯")
+
+
+def addressed(name: str, title: str) -> str:
+    """How a person is addressed: a bare title with the surname before it in Chinese, behind it in English (REQ-C22).
+
+    >>> addressed("郑晓霜", "女士"), addressed("Alex Morgan", "Mr"), addressed("", "女士")
+    ('郑女士', 'Mr Morgan', '女士')
+    """
+    if not name or title not in TITLES:
+        return title
+    if title.isascii():
+        return f"{title} {name.split()[-1]}"
+    return f"{name[:2] if name.startswith(COMPOUND) else name[0]}{title}"
+
+
 def building_of(unit: str) -> str:
     """The location key broadcasts and incidents filter by: the first part of a unit.
 

@@ -14,7 +14,7 @@ from bot.core import flow
 from bot.core.flow import Book, State, Step, Turn
 from bot.core.policy import Policies
 from bot.core.words import Author, ChannelName, ConversationState, Emotion, Parse, Say, Urgency
-from bot.services import handoff, outbox
+from bot.services import contacts, handoff, outbox
 from bot.services.actions import ACTIONS
 from bot.services.centre import Centre
 from bot.services.conversations import Held, add_lines
@@ -113,7 +113,7 @@ def context_of(centre: Centre, held: Held) -> dict[str, Any]:
         "company": policies.company.name.of(held.language),
         "bot_name": policies.company.bot.of(held.language),
         "name": held.name or None,
-        "title": held.title or None,
+        "title": contacts.addressed(held.name, held.title) or None,
         "phone": held.phone,
         "unit": held.unit,
         "outbound": held.callback_id is not None,
