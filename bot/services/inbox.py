@@ -21,9 +21,9 @@ from sqlalchemy.orm import Session
 from bot.core.words import Author, ConversationState, Incoming, Language, Parse, Say, as_buttons
 from bot.services import learning, talk
 from bot.services.centre import Centre
-from bot.services.conversations import OPEN, Held, find_open, hold, open_at, save
-from store.db import touch, vault_of
-from store.tables import Address, Conversation, Message
+from bot.services.conversations import Held, find_open, hold, open_at, save
+from store.db import touch
+from store.tables import Conversation, Message
 
 log = structlog.get_logger()
 MAX_TEXT = 4000  # characters of one message; channels refuse longer ones where they enter
@@ -77,9 +77,7 @@ async def receive(centre: Centre, incoming: Incoming) -> Receipt:
     text = clean(incoming.text)
     now = centre.clock.now()
     key = centre.db.vault.blind(incoming.channel, incoming.address)
-    expecting = _glimpses.get(key)
-    if expecting is None:
-        expecting = await centre.db.read(lambda s: _expecting(s, incoming))
+    expecting = _glimpses.get(key, frozenset())
     for _ in range(TRIES):
         parse = await centre.understanding.parse(
             text,
@@ -117,16 +115,6 @@ def _remember(key: str, expecting: frozenset[str]) -> None:
     _glimpses.move_to_end(key)
     if len(_glimpses) > GLIMPSES:
         _glimpses.popitem(last=False)
-
-
-def _expecting(session: Session, incoming: Incoming) -> frozenset[str]:
-    blind = vault_of(session).blind(incoming.channel, incoming.address)
-    flow = session.scalar(
-        select(Conversation.flow)
-        .join(Address, Address.id == Conversation.address_id)
-        .where(Address.channel == incoming.channel, Address.blind == blind, OPEN)
-    )
-    return talk.expecting(flow or {})
 
 
 def _hold(session: Session, centre: Centre, incoming: Incoming, parsed: Language | None, now: datetime) -> Held | None:
