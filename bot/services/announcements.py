@@ -32,7 +32,7 @@ from bot.services.recipients import usable
 from scripts.incidents import SHIPPED, Catalogue, load_catalogue
 from store.base import UTCDateTime
 from store.db import touch
-from store.tables import Broadcast, BroadcastRecipient, Contact, Incident, Revision, Staff
+from store.tables import Broadcast, BroadcastRecipient, Contact, Incident, Staff
 
 MAX_TEXT = 1000  # characters in one language
 DRILLED = N_("【演练】客户本来会收到：%(text)s")
@@ -208,18 +208,7 @@ def edit(
     for field, new in (("text_zh", text.zh.strip()), ("text_en", text.en.strip())):
         if (old := getattr(broadcast, field)) != new:
             setattr(broadcast, field, new)
-            session.add(
-                Revision(
-                    subject="broadcast",
-                    subject_id=broadcast.id,
-                    field=field,
-                    old=old,
-                    new=new,
-                    staff_id=staff_id,
-                    why="",
-                    at=now,
-                )
-            )
+            audit.revise(session, "broadcast", broadcast.id, field, old, new, now=now, staff_id=staff_id)
     broadcast.author_id = staff_id
     _log(session, broadcast, "broadcast.edit", staff_id, now)
     return broadcast

@@ -21,7 +21,7 @@ from bot.services.bookings import NotBookableError
 from bot.services.callbacks import UNKNOWN
 from bot.services.centre import Centre
 from store.db import touch
-from store.tables import Callback, Contact, NextStep, Revision, Staff
+from store.tables import Callback, Contact, NextStep, Staff
 
 TEXT = 2000  # characters of a note
 
@@ -229,18 +229,4 @@ def _saved(
 def _revise(
     session: Session, callback: Callback, field: str, old: Any, new: Any, staff_id: int | None, now: datetime
 ) -> None:
-    def plain(value: Any) -> Any:
-        return value.isoformat() if isinstance(value, datetime) else value
-
-    session.add(
-        Revision(
-            subject="callback",
-            subject_id=callback.id,
-            field=field,
-            old=plain(old),
-            new=plain(new),
-            staff_id=staff_id,
-            why="",
-            at=now,
-        )
-    )
+    audit.revise(session, "callback", callback.id, field, old, new, now=now, staff_id=staff_id)

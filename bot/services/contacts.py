@@ -11,8 +11,9 @@ from sqlalchemy import Table, bindparam, select
 from sqlalchemy.orm import Session
 
 from bot.core.words import ChannelName, Language, mask
+from bot.services import audit
 from store.db import vault_of
-from store.tables import Address, AuditEntry, Consent, Contact, Revision
+from store.tables import Address, Consent, Contact
 
 PHONE_CHANNELS = (ChannelName.SMS, ChannelName.VOICE)
 EVERYTHING = "all"
@@ -135,18 +136,7 @@ def _revise(
     session: Session, contact: Contact, field: str, old: Any, new: Any, staff_id: int | None, why: str, now: datetime
 ) -> None:
     contact.revision += 1
-    session.add(
-        Revision(
-            subject="contact",
-            subject_id=contact.id,
-            field=field,
-            old=old,
-            new=new,
-            staff_id=staff_id,
-            why=why,
-            at=now,
-        )
-    )
+    audit.revise(session, "contact", contact.id, field, old, new, now=now, staff_id=staff_id, why=why)
 
 
 TITLES = frozenset({"先生", "女士", "小姐", "太太", "老师", "医生", "经理", "主任", "Mr", "Mrs", "Ms", "Miss", "Dr"})
@@ -212,14 +202,4 @@ def merge(session: Session, duplicate_id: int, into_id: int, *, staff_id: int, w
     for address in session.scalars(select(Address).where(Address.contact_id == duplicate_id)):
         address.contact_id = into_id
     _revise(session, duplicate, "merged_into_id", None, into_id, staff_id, why, now)
-    session.add(
-        AuditEntry(
-            staff_id=staff_id,
-            action="contact.merge",
-            subject="contact",
-            subject_id=duplicate_id,
-            details={"into": into_id},
-            note=why,
-            at=now,
-        )
-    )
+    audit.record(session, "contact.merge", "contact", duplicate_id, now=now, staff_id=staff_id, note=why, into=into_id)

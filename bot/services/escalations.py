@@ -8,22 +8,20 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from bot.core.words import (
     Author,
     ConversationState,
     EscalationState,
-    Presence,
-    Role,
     Say,
 )
 from bot.services import audit, outbox, talk
 from bot.services.centre import Centre
 from bot.services.conversations import Held, add_lines, hold, save
 from store.db import touch
-from store.tables import Conversation, Escalation, Staff
+from store.tables import Conversation, Escalation
 
 RATING_FLOW = "rate_service"
 
@@ -167,9 +165,3 @@ def _own(session: Session, conversation_id: int, staff_id: int) -> Held:
     if held.state is not ConversationState.AGENT or held.staff_id != staff_id:
         raise EscalationRefusedError("not_yours")
     return held
-
-
-def roster(session: Session) -> list[tuple[int, frozenset[Role], Presence]]:
-    """Active staff with their roles and presence."""
-    rows = session.scalars(select(Staff).where(Staff.active))
-    return [(s.id, frozenset(r.role for r in s.roles), s.presence) for s in rows]

@@ -23,7 +23,7 @@ from bot.services.i18n import N_, when
 from bot.services.permissions import Function, Grant, may
 from bot.services.scene import Perform, Scene
 from store.db import touch
-from store.tables import Broadcast, Escalation, Incident, IncidentEntry, NotifyMe, Revision, Staff
+from store.tables import Broadcast, Escalation, Incident, IncidentEntry, NotifyMe, Staff
 
 OPEN = (IncidentState.SUSPECTED, IncidentState.CONFIRMED, IncidentState.CONTAINED, IncidentState.RECOVERED)
 KNOWN = (IncidentState.CONFIRMED, IncidentState.CONTAINED)  # what customers are told about: truth first (REQ-F48)
@@ -395,15 +395,4 @@ def _revise(
     session: Session, incident: Incident, field: str, old: Any, new: Any, staff_id: int, why: str, now: datetime
 ) -> None:
     incident.revision += 1
-    session.add(
-        Revision(
-            subject="incident",
-            subject_id=incident.id,
-            field=field,
-            old=old,
-            new=new,
-            staff_id=staff_id,
-            why=why,
-            at=now,
-        )
-    )
+    audit.revise(session, "incident", incident.id, field, old, new, now=now, staff_id=staff_id, why=why)

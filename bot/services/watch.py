@@ -12,7 +12,6 @@ from bot.core.words import CallbackState, ConversationState, DeliveryState, Esca
 from store.tables import Callback, Conversation, Delivery, Escalation
 
 LATE = timedelta(minutes=5)  # a due row this late is overdue
-DIALLING_AT_MOST = timedelta(hours=2)
 
 
 @dataclass(frozen=True, slots=True)
