@@ -64,6 +64,7 @@ PATTERNS = (
     "pattern_skip_question",
     "pattern_human_handoff",
     "pattern_user_silence",
+    "pattern_holding",
     "pattern_angry",
 )
 STARTED_BY_SERVICES = ("pattern_", "follow_up_", "requested_callback", "broadcast_")

@@ -65,6 +65,8 @@ BigId = BigInteger().with_variant(Integer, "sqlite")
 """SQLite only counts an INTEGER PRIMARY KEY by itself."""
 
 Json = JSON().with_variant(JSONB(), "postgresql")
+JsonOrNull = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+"""None is SQL's NULL here, not JSON's: such a column can be asked for what it lacks."""
 
 
 def words(kind: type[StrEnum], length: int = 24) -> Enum:

@@ -9,7 +9,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueC
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bot.core.words import Author, ChannelName, ConversationState, Language
-from store.base import Base, BigId, Json, UTCDateTime, held, words
+from store.base import Base, BigId, Json, JsonOrNull, UTCDateTime, held, words
 
 
 class Conversation(Base):
@@ -110,8 +110,10 @@ class Message(Base):
     staff_id: Mapped[int | None] = mapped_column(ForeignKey("staff.id"))
     text: Mapped[str] = mapped_column(Text)
     key: Mapped[str] = mapped_column(String(80), default="")
-    buttons: Mapped[list[dict[str, str]] | None] = mapped_column(Json)
-    understood: Mapped[dict[str, Any] | None] = mapped_column(Json)  # intent, confidence, entities of an inbound line
+    buttons: Mapped[list[dict[str, str]] | None] = mapped_column(JsonOrNull)
+    understood: Mapped[dict[str, Any] | None] = mapped_column(
+        JsonOrNull
+    )  # an inbound line's intent, entities …
     provider_id: Mapped[str | None] = mapped_column(String(120))
     reply_to: Mapped[int | None] = mapped_column(BigId)
     private: Mapped[bool] = mapped_column(default=False)

@@ -17,9 +17,9 @@ from bot.console.live import live
 from bot.console.queries.conversations import Exchange, exchange, names_of_staff, visible
 from bot.console.queries.office import assignable
 from bot.services import audit, conversations, escalations
-from bot.services.conversations import Line
+from bot.services.conversations import MAX_TEXT, Line
 from bot.services.escalations import EscalationRefusedError
-from bot.services.inbox import MAX_TEXT, TooLongError, clean
+from bot.services.inbox import TooLongError, clean
 from bot.services.permissions import Function
 from bot.services.staff import SignedIn
 from bot.services.wrap_up import WRAP_UPS

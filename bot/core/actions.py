@@ -96,6 +96,7 @@ CONTEXT: Mapping[str, str] = {
     "channel": "webchat, rest, telegram, sms or voice",
     "language": "zh or en",
     "outbound": "true while we are the ones who called",
+    "people_open": "in pattern_holding: true while somebody who answers is online",
     "broadcast": "the announcement that brought the customer here, if one did",
     "company": "the organisation's name",
     "bot_name": "the bot's name",

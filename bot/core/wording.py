@@ -14,6 +14,12 @@ from bot.core.words import Button, Language, Say
 PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 GAP = re.compile(r" +([ ,.!?])")  # what an empty placeholder leaves behind
 HAN_GAP = re.compile(r"(?<=[。！？；，：]) +(?=[\u4e00-\u9fff])")  # Chinese sentences follow without a space
+JOINTS = (
+    re.compile(r"(?<=\n\n)(?=[^\n])"),
+    re.compile(r"(?<=\n)"),
+    re.compile(r"(?<=[。！？；])|(?<=[.!?;] )(?=\S)"),
+)
+"""Where a long answer may be parted, the better place first."""
 WEEKDAYS = {
     Language.ZH: ("周一", "周二", "周三", "周四", "周五", "周六", "周日"),
     Language.EN: ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"),
@@ -55,6 +61,36 @@ def when(moment: str, language: Language) -> str:
     if language is Language.ZH:
         return f"{at.month}月{at.day}日（{weekday}）{at:%H:%M}"
     return f"{weekday} {at.day} {at:%b}, {at:%H:%M}"
+
+
+def pieces(text: str, limit: int) -> list[str]:
+    """A long answer as several messages of at most `limit` columns' worth, a Han character being one and a Latin letter
+    half (REQ-B06): parted at paragraphs, else lines, else sentences; a sentence longer than the limit stays whole.
+
+    >>> pieces("第一句。第二句！第三句。", 8)
+    ['第一句。第二句！', '第三句。']
+    """
+    if _length(text) <= limit:
+        return [text]
+    for joint in JOINTS:
+        parts = [part for part in joint.split(text) if part.strip()]
+        if len(parts) > 1:
+            return [piece.strip() for part in _packed(parts, limit) for piece in pieces(part, limit)]
+    return [text]
+
+
+def _packed(parts: Sequence[str], limit: int) -> list[str]:
+    packed = [parts[0]]
+    for part in parts[1:]:
+        if _length(packed[-1] + part) <= limit:
+            packed[-1] += part
+        else:
+            packed.append(part)
+    return packed
+
+
+def _length(text: str) -> float:
+    return sum(1.0 if ord(c) > 0x2E7F else 0.5 for c in text.strip())
 
 
 def value_of(name: str, slots: Mapping[str, Any], context: Mapping[str, Any]) -> Any:

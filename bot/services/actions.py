@@ -108,7 +108,6 @@ def hand_off(scene: Scene, args: Mapping[str, Any]) -> Mapping[str, Any]:
     return {
         "queue_position": place,
         "wait_minutes": max(1, round(wait / timedelta(minutes=1))) if wait else None,
-        "agents_open": handoff.agents_open(scene.session),
     }
 
 

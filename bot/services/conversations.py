@@ -14,11 +14,12 @@ from typing import Any, cast
 from sqlalchemy import BindParameter, Row, Table, Update, bindparam, select, text
 from sqlalchemy.orm import Session, aliased
 
-from bot.core.words import Author, ChannelName, ConversationState, Language, Say
+from bot.core.words import Author, ChannelName, ConversationState, Language, Parse, Say
 from bot.services import contacts
 from store.db import touch, vault_of
 from store.tables import Address, Contact, Conversation, Message
 
+MAX_TEXT = 4000  # characters of one message; channels refuse longer ones where they enter
 OPEN = text("conversation.state <> 'closed'")  # literal, so that the partial index serves
 
 
@@ -39,6 +40,7 @@ class Held:
     staff_id: int | None
     callback_id: int | None
     broadcast_id: int | None
+    unanswered_since: datetime | None = None
     name: str = ""
     title: str = ""
     unit: str | None = None
@@ -72,6 +74,7 @@ _COLUMNS = (
     Conversation.staff_id,
     Conversation.callback_id,
     Conversation.broadcast_id,
+    Conversation.unanswered_since,
     Conversation.channel,
     Address.id.label("address_id"),
     Contact.id.label("contact_id"),
@@ -160,6 +163,7 @@ def _held(session: Session, row: Row[Any]) -> Held:
         staff_id=row.staff_id,
         callback_id=row.callback_id,
         broadcast_id=row.broadcast_id,
+        unanswered_since=row.unanswered_since,
         name=row.name,
         title=row.title,
         unit=vault.open(row.unit_sealed) if row.unit_sealed else None,
@@ -229,6 +233,18 @@ def add_lines(
     if rows:
         session.connection().execute(_ADD, rows)
     return rows
+
+
+def understood(parse: Parse, payload: str | None = None) -> dict[str, Any]:
+    """What staff see of a line: the intent, or that it was a button (`payload`)."""
+    return {
+        **({"payload": payload} if payload else {}),
+        "intent": parse.intent,
+        "confidence": round(parse.confidence, 3),
+        "entities": [{"kind": e.kind, "value": e.value} for e in parse.entities],
+        "anger": parse.emotion.anger,
+        "engine": parse.engine,
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,7 +90,8 @@ def transfer(session: Session, conversation_id: int, to_staff_id: int, staff_id:
 def say(session: Session, centre: Centre, conversation_id: int, staff_id: int, text: str, now: datetime) -> int:
     """An agent's line to the customer; gives its sequence number. Raises EscalationRefusedError("not_yours")."""
     held = _own(session, conversation_id, staff_id)
-    rows = add_lines(session, held, Author.AGENT, [Say(text)], now, staff_id=staff_id)
+    lines = talk.in_pieces([Say(text)], centre.library.current.policies, held.channel)
+    rows = add_lines(session, held, Author.AGENT, lines, now, staff_id=staff_id)
     outbox.put_lines(session, centre, held, rows, now)
     held.change(unanswered_since=None)
     save(session, held)

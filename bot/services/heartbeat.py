@@ -10,26 +10,33 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from prometheus_client import Counter, Histogram
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from bot.core.words import ConversationState
-from bot.services import broadcasts, callees, dialling, followups, inbox, ladders, outbox, sandbox, silences, workers
+from bot.services import (
+    broadcasts,
+    callees,
+    dialling,
+    followups,
+    holding,
+    kept,
+    ladders,
+    outbox,
+    sandbox,
+    silences,
+    workers,
+)
 from bot.services.callees import Callees
 from bot.services.centre import Centre
 from bot.services.dispatch import drain, sweep
 from bot.services.pace import Pace
-from store.tables import Conversation
 
 log = structlog.get_logger()
-KEEP_AFTER = timedelta(seconds=5)  # an unanswered message this old is answered by the heartbeat
-PAGE = 50
 LEASE_EVERY = 5.0
 SWEEP_EVERY = 10.0
 ERRANDS_EVERY = 60.0
@@ -44,6 +51,7 @@ TICKS: Sequence[tuple[str, Tick]] = (
     ("ladders", ladders.tick),
     ("broadcasts", broadcasts.tick),
     ("silences", silences.tick),
+    ("holding", holding.tick),
     ("phones", sandbox.tick),
 )
 """Each handles a page of its due rows in one short transaction and says how many there were."""
@@ -131,10 +139,10 @@ class Heartbeat:
         return await self._centre.db.write(lambda s: tick(s, self._centre, now))
 
     async def _answer_kept(self) -> int:
-        before = self._centre.clock.now() - KEEP_AFTER
-        waiting = await self._centre.db.read(lambda s: _kept(s, before))
+        now = self._centre.clock.now()
+        waiting = await self._centre.db.read(lambda s: kept.due(s, self._centre, now))
         for conversation_id in waiting:
-            await inbox.answer_kept(self._centre, conversation_id)
+            await kept.answer(self._centre, conversation_id)
         return len(waiting)
 
     async def _drain(self) -> int:
@@ -167,20 +175,6 @@ class Heartbeat:
                 return 0
         BEATS.labels(name, "ok").inc()
         return handled
-
-
-def _kept(session: Session, before: datetime) -> list[int]:
-    return list(
-        session.scalars(
-            select(Conversation.id)
-            .where(
-                Conversation.unanswered_since.is_not(None),
-                Conversation.unanswered_since <= before,
-                Conversation.state == ConversationState.BOT,
-            )
-            .limit(PAGE)
-        )
-    )
 
 
 def _next_due(session: Session, now: datetime) -> datetime | None:

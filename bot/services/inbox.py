@@ -11,22 +11,20 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any
 
 import structlog
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, select
 from sqlalchemy import text as sql
 from sqlalchemy.orm import Session
 
-from bot.core.words import Author, ConversationState, Incoming, Language, Parse, Say, as_buttons
-from bot.services import learning, talk
+from bot.core.words import ConversationState, Incoming, Language, Parse, Say, as_buttons
+from bot.services import kept, learning, talk
 from bot.services.centre import Centre
-from bot.services.conversations import Held, find_open, hold, open_at, save
+from bot.services.conversations import MAX_TEXT, Held, find_open, open_at, save, understood
 from store.db import touch
 from store.tables import Conversation, Message
 
 log = structlog.get_logger()
-MAX_TEXT = 4000  # characters of one message; channels refuse longer ones where they enter
 GLIMPSES = 50_000
 TRIES = 4
 
@@ -152,33 +150,32 @@ def _receive(
     now: datetime,
 ) -> tuple[Receipt, frozenset[str]]:
     held = _hold(session, centre, incoming, parse.language, now)
-    message_id = _store(session, held, incoming, text, parse, now) if held else None
+    waits = held is not None and _waits(centre, held, incoming)
+    message_id = _store(session, held, incoming, text, None if waits else parse, now) if held else None
     if held is None or message_id is None:
         return _again(session, incoming), frozenset()
     if incoming.language and incoming.language != held.language:
         held.language = incoming.language
     answers: tuple[Say, ...] = ()
-    if held.state is ConversationState.BOT:
+    if waits:
+        held.change(unanswered_since=now, silence_at=None)
+    elif held.state is ConversationState.BOT:
         now_expecting = talk.expecting(held.flow)
         if now_expecting != expecting:
             raise _Reparse(now_expecting)
         answers = talk.turn(session, centre, held, text, parse, incoming.payload, now, reply_to=message_id)
-        if held.flow.get("missed"):
-            learning.keep(
-                session,
-                message_id=message_id,
-                conversation_id=held.id,
-                text=text,
-                language=held.language,
-                parse=parse,
-                now=now,
-            )
-        held.change(unanswered_since=None)
+        learning.keep_missed(session, held, message_id, text, parse, now)
+        held.changes.setdefault("unanswered_since", None)  # unless it has just been handed over: people are waited for
     else:
-        held.change(unanswered_since=now)
+        held.change(unanswered_since=held.unanswered_since or now)
         touch(session, "floor")
     save(session, held)
     return Receipt(held.id, held.state, held.language, held.seq, answers), talk.expecting(held.flow)
+
+
+def _waits(centre: Centre, held: Held, incoming: Incoming) -> bool:
+    """Whether the answer waits for what the customer may write next (bot/services/kept.py); a choice does not."""
+    return held.state is ConversationState.BOT and incoming.payload is None and kept.joins(centre, incoming.channel)
 
 
 _message = Message.__table__
@@ -214,7 +211,7 @@ def _store(
                 "text": text,
                 "private": False,
                 "provider_id": incoming.provider_id,
-                "understood": _understood(parse, incoming.payload) if parse else None,
+                "understood": understood(parse, incoming.payload) if parse else None,
                 "at": now,
             },
         )
@@ -223,18 +220,6 @@ def _store(
     if message_id is not None:
         held.seq += 1
     return message_id
-
-
-def _understood(parse: Parse, payload: str | None = None) -> dict[str, Any]:
-    """What staff see of a line: the intent, or that it was a button (`payload`)."""
-    return {
-        **({"payload": payload} if payload else {}),
-        "intent": parse.intent,
-        "confidence": round(parse.confidence, 3),
-        "entities": [{"kind": e.kind, "value": e.value} for e in parse.entities],
-        "anger": parse.emotion.anger,
-        "engine": parse.engine,
-    }
 
 
 _ANSWERS = select(Message.text, Message.buttons, Message.key).where(
@@ -263,64 +248,3 @@ def _keep(session: Session, centre: Centre, incoming: Incoming, text: str, now: 
     held.change(unanswered_since=now)
     save(session, held)
     return Receipt(held.id, held.state, held.language, held.seq, ())
-
-
-async def answer_kept(centre: Centre, conversation_id: int) -> None:
-    """Answers the messages of a conversation that could not be answered when they came; a person takes over where
-    the scripts still cannot."""
-    now = centre.clock.now()
-    lines = await centre.db.read(lambda s: _kept(s, conversation_id))
-    for message_id, text, language in lines:
-        parse = await centre.understanding.parse(
-            text,
-            language=language,
-            enabled=centre.library.current.book.intents,
-            now=now,
-            zone=centre.settings.zone,
-        )
-        await centre.db.write(
-            partial(
-                _answer_kept,
-                centre=centre,
-                conversation_id=conversation_id,
-                message_id=message_id,
-                text=text,
-                parse=parse,
-                now=now,
-            )
-        )
-
-
-def _kept(session: Session, conversation_id: int) -> list[tuple[int, str, Language]]:
-    rows = session.execute(
-        select(Message.id, Message.text, Conversation.language)
-        .join(Conversation, Conversation.id == Message.conversation_id)
-        .where(
-            Message.conversation_id == conversation_id,
-            Message.author == Author.CUSTOMER,
-            Message.understood.is_(None),
-            Conversation.state == ConversationState.BOT,
-            Conversation.unanswered_since.is_not(None),
-        )
-        .order_by(Message.seq)
-    )
-    return [(r.id, r.text, r.language) for r in rows]
-
-
-def _answer_kept(
-    session: Session,
-    *,
-    centre: Centre,
-    conversation_id: int,
-    message_id: int,
-    text: str,
-    parse: Parse,
-    now: datetime,
-) -> None:
-    held = hold(session, conversation_id)
-    if held.state is not ConversationState.BOT:
-        return
-    session.execute(update(Message).where(Message.id == message_id).values(understood=_understood(parse)))
-    talk.turn_or_person(session, centre, held, text, parse, now, reply_to=message_id)
-    held.change(unanswered_since=None)
-    save(session, held)

@@ -17,8 +17,9 @@ from rapidfuzz import fuzz
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from bot.core.words import Language, Parse
+from bot.core.words import Parse
 from bot.services import audit
+from bot.services.conversations import Held
 from bot.services.intents import known_intents
 from store.tables import Misunderstood
 
@@ -36,23 +37,16 @@ class Group:
     messages: tuple[Misunderstood, ...]
 
 
-def keep(
-    session: Session,
-    *,
-    message_id: int,
-    conversation_id: int,
-    text: str,
-    language: Language,
-    parse: Parse,
-    now: datetime,
-) -> None:
-    """Keeps a message the bot did not understand."""
+def keep_missed(session: Session, held: Held, message_id: int, text: str, parse: Parse, now: datetime) -> None:
+    """Keeps the message the bot has just answered without understanding it."""
+    if not held.flow.get("missed"):
+        return
     session.add(
         Misunderstood(
             message_id=message_id,
-            conversation_id=conversation_id,
+            conversation_id=held.id,
             text=text,
-            language=language,
+            language=held.language,
             guess=parse.ranking[0][0] if parse.ranking else parse.intent,
             at=now,
         )

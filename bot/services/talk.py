@@ -3,7 +3,8 @@ written (DESIGN §3). Nothing here parses, waits or sends."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -13,11 +14,13 @@ from sqlalchemy.orm import Session
 from bot.core import flow
 from bot.core.flow import Book, State, Step, Turn
 from bot.core.policy import Policies
+from bot.core.wording import pieces
 from bot.core.words import Author, ChannelName, ConversationState, Emotion, Parse, Say, Urgency
 from bot.services import contacts, handoff, outbox
 from bot.services.actions import ACTIONS
 from bot.services.centre import Centre
 from bot.services.conversations import Held, add_lines
+from bot.services.handoff import KEY_ACCOUNT
 from bot.services.scene import Scene
 
 log = structlog.get_logger()
@@ -25,6 +28,8 @@ START = "pattern_session_start"
 CALM = Emotion()
 MAX_ACTS = 20  # actions in one turn; a script that wants more is broken
 WAITING_CHANNELS = frozenset({ChannelName.WEBCHAT, ChannelName.TELEGRAM})  # where silence gets a reminder
+
+WHOLE = frozenset({ChannelName.SMS, ChannelName.VOICE})  # where a long answer is not parted
 
 
 class StuckError(Exception):
@@ -116,6 +121,8 @@ def context_of(centre: Centre, held: Held) -> dict[str, Any]:
         "title": contacts.addressed(held.name, held.title) or None,
         "phone": held.phone,
         "unit": held.unit,
+        "segment": KEY_ACCOUNT if KEY_ACCOUNT in held.segments else next(iter(held.segments), None),
+        "hotline": centre.settings.twilio_number or None,
         "outbound": held.callback_id is not None,
         "broadcast": held.broadcast_id,
         "not_understood_limit": policies.chat.misses,
@@ -160,8 +167,27 @@ def _play(
         "missed": step.missed,
         **({"context": kept} if kept else {}),
     }
-    _write(session, centre, held, says, centre.library.current.policies, now, reply_to=reply_to, asked=not step.done)
-    return tuple(says)
+    policies = centre.library.current.policies
+    lines = in_pieces(says, policies, held.channel)
+    _write(session, centre, held, lines, policies, now, reply_to=reply_to, asked=not step.done)
+    return tuple(lines)
+
+
+def in_pieces(says: Sequence[Say], policies: Policies, channel: ChannelName) -> list[Say]:
+    """Long answers as several messages, the choices under the last (REQ-B06); a text message is paid by its parts and a
+    telephone speaks on, so there they stay whole."""
+    if channel in WHOLE:
+        return list(says)
+    return [
+        replace(say, text=text, buttons=say.buttons if last else ())
+        for say in says
+        for text, last in _ending(pieces(say.text, policies.chat.split_at))
+    ]
+
+
+def _ending(texts: Sequence[str]) -> Iterator[tuple[str, bool]]:
+    yield from ((text, False) for text in texts[:-1])
+    yield texts[-1], True
 
 
 def _finish(
@@ -191,7 +217,7 @@ def _write(
     session: Session,
     centre: Centre,
     held: Held,
-    says: list[Say],
+    says: Sequence[Say],
     policies: Policies,
     now: datetime,
     *,

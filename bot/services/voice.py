@@ -36,7 +36,7 @@ from bot.core.words import (
 )
 from bot.services import announcement_lines, calls, contacts, dispatch, handoff, i18n, inbox, talk
 from bot.services.centre import Centre
-from bot.services.conversations import Held, find_open, hold, open_at, save
+from bot.services.conversations import MAX_TEXT, Held, find_open, hold, open_at, save
 from bot.services.i18n import N_
 from bot.services.speech import Spoken, door, from_here, listen, render
 from store.db import touch, vault_of
@@ -320,7 +320,7 @@ def _words(digits: str, speech: str, language: Language) -> str:
     if digits in KEYS:
         return KEYS[digits][language]
     pressed = "".join(c for c in digits if c in "0123456789")
-    return pressed or inbox.clean(speech[: inbox.MAX_TEXT])
+    return pressed or inbox.clean(speech[:MAX_TEXT])
 
 
 async def silent(

@@ -23,6 +23,7 @@ from starlette.responses import JSONResponse, Response
 from bot.core.words import ChannelName, ConversationState, Incoming, Language
 from bot.services import broadcasts, inbox, webchat
 from bot.services.centre import Centre
+from bot.services.conversations import MAX_TEXT
 from bot.services.i18n import N_
 from bot.services.pace import PerAddress
 from bot.services.webchat import START, ChatLine, Place, Present
@@ -57,7 +58,7 @@ async def chat(request: Request, embedded: bool = False) -> Response:
         framed_by="*",
         embedded=embedded,
         company=centre.library.current.policies.company.name.of(look.language(request)),
-        max_text=inbox.MAX_TEXT,
+        max_text=MAX_TEXT,
     )
     if _visitor(request) is None:
         page.headers.append("set-cookie", _cookie(secrets.token_urlsafe(32), centre))

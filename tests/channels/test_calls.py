@@ -296,7 +296,7 @@ async def test_texts_arrive_once_and_are_answered_once(house: House) -> None:
     await phone.text("你们几点上班", client_id="a1")
     await phone.text("你们几点上班", client_id="a1")
     for _ in range(3):  # one text a second
-        await house.settle()
+        await house.advance(seconds=1)
         await asyncio.sleep(1.05)
     texts = await phone.texts()
     assert [direction for direction, _ in texts].count("in") == 1
@@ -310,7 +310,7 @@ async def test_texts_arrive_once_and_are_answered_once(house: House) -> None:
 async def test_a_text_that_says_stop_ends_marketing(house: House) -> None:
     phone = await Handset.of(house, CALLER)
     await phone.text("退订")
-    await house.settle()
+    await house.advance(seconds=1)
     assert [direction for direction, _ in await phone.texts()][-1] == "out"
 
 

@@ -8,8 +8,20 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from bot.core.policy import Bilingual
-from bot.core.words import Can, ChannelName, DeliveryState, Language, Outcome, Outgoing, Rejected, Report, Sent, Unsure
-from bot.services import announcements, audience, broadcasts, contacts, dispatch, incidents
+from bot.core.words import (
+    Can,
+    ChannelName,
+    DeliveryState,
+    Incoming,
+    Language,
+    Outcome,
+    Outgoing,
+    Rejected,
+    Report,
+    Sent,
+    Unsure,
+)
+from bot.services import announcements, audience, broadcasts, contacts, dispatch, inbox, incidents, kept
 from bot.services.centre import Centre
 from bot.services.pace import Pace
 from store.db import vault_of
@@ -143,6 +155,14 @@ class Outage:
         for _ in range(10):
             self.tick()
             await self.drain()
+
+    async def writes(self, name: str, words: str) -> list[str]:
+        """A text message of theirs; gives what it is answered with."""
+        provider_id = f"in-{name}-{words}"
+        incoming = Incoming(ChannelName.SMS, self.phone(name), provider_id, words)
+        receipt = await inbox.receive(self.centre, incoming)
+        await kept.answer(self.centre, receipt.conversation_id)
+        return [say.text for say in (await inbox.receive(self.centre, incoming)).answers]
 
     def report(self, delivery_id: int, state: DeliveryState, error: str | None = None) -> None:
         def tell(session: Session) -> None:

@@ -104,6 +104,7 @@ async def test_an_outage_is_announced_answered_and_cleared(
     await customer.writes("收到", payload=lines[-1]["buttons"][0]["payload"])
     await sun.text("1")
     await li.text("家里没人，不知道要不要关阀门")
+    await house.advance(seconds=1)
     await settle(house)
     assert (await counts(centre, notice))[Outcome.ACKNOWLEDGED] == 3
     (case,) = await centre.db.read(lambda s: s.scalars(select(Case).where(Case.broadcast_id == notice)).all())

@@ -15,11 +15,10 @@ from bot.core.words import (
     ChannelName,
     DeliveryState,
     IncidentState,
-    Incoming,
     Outcome,
     Presence,
 )
-from bot.services import alerts, announcements, broadcasts, inbox, incidents, previews
+from bot.services import alerts, announcements, broadcasts, incidents, previews
 from bot.services.broadcasts import BroadcastRefusedError
 from bot.services.centre import Centre
 from store.tables import Broadcast, BroadcastRecipient, Case, Contact, Conversation, Delivery, Message, Staff
@@ -361,13 +360,10 @@ async def test_the_all_clear_goes_to_the_same_people_by_what_worked(outage: Outa
 async def test_an_answer_by_text_message_acknowledges_and_anything_else_becomes_a_case(outage: Outage) -> None:
     notice = outage.launched()
     await outage.settle()
-    one = await inbox.receive(outage.centre, Incoming(ChannelName.SMS, outage.phone(SUN), "in-1", "1"))
-    assert "确认" in one.answers[0].text
+    assert "确认" in (await outage.writes(SUN, "1"))[0]
     assert outage.outcome(notice, SUN) is Outcome.ACKNOWLEDGED
 
-    words = "家里没人，不知道要不要关阀门"
-    other = await inbox.receive(outage.centre, Incoming(ChannelName.SMS, outage.phone(LI), "in-2", words))
-    assert other.answers
+    assert await outage.writes(LI, "家里没人，不知道要不要关阀门")
     cases = outage.write(lambda s: list(s.scalars(select(Case).where(Case.broadcast_id == notice))))
     assert [case.contact_id for case in cases] == [outage.contact(LI)]
 
@@ -375,7 +371,7 @@ async def test_an_answer_by_text_message_acknowledges_and_anything_else_becomes_
 async def test_whoever_wrote_back_about_anything_is_not_rung_up(outage: Outage, clock: ManualClock) -> None:
     notice = outage.launched()
     await outage.settle()
-    await inbox.receive(outage.centre, Incoming(ChannelName.SMS, outage.phone(LI), "in-1", "没暖气，冷死了"))
+    await outage.writes(LI, "没暖气，冷死了")
     clock.advance(timedelta(minutes=15))
     await outage.settle()
 
