@@ -1,16 +1,17 @@
 """What the embedded classifier sees of a text: words, pairs of words, pieces of words, and what words mean.
 
-Latin text gives words with their neighbours, pairs of words that stand near each other, and character 2–5-grams
+Latin text gives words with their neighbours, pairs of words that stand near each other, and character 3- and 4-grams
 inside a word (typos leave most of them whole). Chinese gives characters with their neighbours and 2–4-grams of each
 run, which needs no word segmentation (a segmenter earned 0.6 points at most, for 65 MB and 0.7 s). In both, the lexicon
-names the groups of words that say the same.
+names the groups of words that say the same, and which groups meet in one text.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from itertools import pairwise
+from functools import lru_cache
+from itertools import combinations, pairwise
 
 from bot.core.words import Language
 from nlu.lexicon import shipped
@@ -23,6 +24,7 @@ PAIR_WINDOW = 8
 
 _HAN = "\u3400-\u4dbf\u4e00-\u9fff"
 _IS_HAN = re.compile(f"[{_HAN}]")
+_FIRST_HAN = "\u3400"
 _TOKEN = re.compile(rf"[{_HAN}]|[^\W_{_HAN}]+(?:'[^\W_{_HAN}]+)?")
 _RUN = re.compile(rf"[{_HAN}]+|[^\s{_HAN}]+")
 _LATIN_WORD = re.compile(r"[A-Za-z]+")
@@ -45,11 +47,18 @@ def language_of(text: str, otherwise: Language = Language.ZH) -> Language:
     return Language.ZH if han > words else Language.EN
 
 
-def grams(text: str) -> tuple[set[str], set[str], set[str], set[str]]:
-    """Words, pairs, pieces and the lexicon's groups of `text`, which is normalised here."""
+def grams(text: str) -> tuple[set[str], ...]:
+    """Words, pairs, pieces, the lexicon's groups and pairs of groups of `text`, which is normalised here."""
     plain = _LONG_NUMBER.sub("0000", normalise(text))
     tokens = _TOKEN.findall(plain)
-    return _words(tokens), _pairs(tokens), _pieces(plain), shipped().groups(plain)
+    groups = shipped().groups(plain)
+    return (
+        _words(tokens),
+        _pairs(tokens),
+        _pieces(plain),
+        groups,
+        {f"{a}+{b}" for a, b in combinations(sorted(groups), 2)},
+    )
 
 
 def _words(tokens: list[str]) -> set[str]:
@@ -57,13 +66,13 @@ def _words(tokens: list[str]) -> set[str]:
     if not tokens:
         return set()
     found = {*tokens, f"^ {tokens[0]}", f"{tokens[-1]} $"}
-    found.update(f"{a} {b}" for a, b in pairwise(tokens) if not (_IS_HAN.match(a) and _IS_HAN.match(b)))
+    found.update([f"{a} {b}" for a, b in pairwise(tokens) if a < _FIRST_HAN or b < _FIRST_HAN])
     return found
 
 
 def _pairs(tokens: list[str]) -> set[str]:
     """Two different Latin words near each other, in either order."""
-    latin = [token for token in tokens if not _IS_HAN.match(token)]
+    latin = [token for token in tokens if token < _FIRST_HAN]
     return {
         f"{a}|{b}" if a < b else f"{b}|{a}"
         for i, a in enumerate(latin)
@@ -75,8 +84,15 @@ def _pairs(tokens: list[str]) -> set[str]:
 def _pieces(plain: str) -> set[str]:
     found: set[str] = set()
     for run in _RUN.findall(plain):
-        han = _IS_HAN.match(run)
-        padded = run if han else f" {run} "
-        for size in (2, 3, 4) if han else (2, 3, 4, 5):
-            found.update([padded[i : i + size] for i in range(len(padded) - size + 1)])
+        found |= _pieces_of_han(run) if _IS_HAN.match(run) else _pieces_of_word(run)
     return found
+
+
+def _pieces_of_han(run: str) -> set[str]:
+    return {run[i : i + size] for size in (2, 3, 4) for i in range(len(run) - size + 1)}
+
+
+@lru_cache(20_000)
+def _pieces_of_word(word: str) -> frozenset[str]:
+    padded = f" {word} "
+    return frozenset(padded[i : i + size] for size in (3, 4) for i in range(len(padded) - size + 1))

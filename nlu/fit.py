@@ -10,9 +10,10 @@ texts that no intent covers.
 from __future__ import annotations
 
 import warnings
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,8 +37,10 @@ FEW = 20
 MANY = 6000
 """From so many examples on, grams seen once are left out and one rehearsal is enough."""
 
-SHARES = (1.0, 0.6, 1.0, 0.4)
-"""The length given to words, pairs, pieces and groups: by cross-validation on public training sets."""
+SHARES = (1.0, 0.6, 1.0, 0.5, 0.4)
+SHARES_OF_FEW = (1.0, 0.6, 1.0, 0.8, 0.5)
+"""The length given to words, pairs, pieces, groups and pairs of groups, with many examples an intent and with few: what
+words mean counts more the fewer there are. By cross-validation on public training sets."""
 
 DENSE_SHARE = 1.0
 """The length of an encoder's embedding beside them."""
@@ -109,10 +112,11 @@ def _fit(examples: Sequence[Example], answer_only: frozenset[str], progress: Pro
     labels = np.array([number[example.intent] for example in examples])
     progress("features", 0.0)
     texts = [example.text for example in examples]
-    if np.median(np.bincount(labels)) < FEW:  # a name says something too where little else does
+    few = np.median(np.bincount(labels)) < FEW
+    if few:  # a name says something too where little else does
         texts += [intent.replace("_", " ") for intent in intents]
         labels = np.concatenate([labels, np.arange(len(intents))])
-    tables = _tables(texts)
+    tables = _tables(texts, SHARES_OF_FEW if few else SHARES)
     dense = csr_matrix(encode(texts) * DENSE_SHARE) if encode else csr_matrix((len(texts), 0))
     oos = number.get(OUT_OF_SCOPE)
     rehearsals = []
@@ -141,20 +145,30 @@ def _fit(examples: Sequence[Example], answer_only: frozenset[str], progress: Pro
     return Fitted(model, tuple(row for row in judged if row[0] < len(examples)))
 
 
-def _tables(texts: Sequence[str]) -> list[_Table]:
+def _tables(texts: Sequence[str], shares: Sequence[float]) -> list[_Table]:
     found = [grams(text) for text in texts]
     least = 2 if len(texts) >= MANY else 1
-    tables = []
-    for n, share in enumerate(SHARES):
-        counts = Counter(gram for blocks in found for gram in blocks[n])
-        index = {gram: i for i, gram in enumerate(sorted(g for g, c in counts.items() if c >= least))}
-        idf = np.array([np.log((1 + len(texts)) / (1 + counts[gram])) + 1 for gram in index])
-        rows = [[index[gram] for gram in blocks[n] if gram in index] for blocks in found]
-        ends = np.cumsum([0, *map(len, rows)])
-        columns = np.fromiter((c for row in rows for c in row), np.int32, int(ends[-1]))
-        weights = csr_matrix((idf[columns] if len(index) else np.zeros(0), columns, ends), (len(texts), len(index)))
-        tables.append(_Table(index, weights, idf, np.array([len(blocks[n]) for blocks in found]), share))
-    return tables
+    return [_table([blocks[n] for blocks in found], share, least) for n, share in enumerate(shares)]
+
+
+def _table(found: Sequence[set[str]], share: float, least: int) -> _Table:
+    number: defaultdict[str, int] = defaultdict()
+    number.default_factory = number.__len__  # a gram never met before gets the next number
+    columns = np.fromiter(chain.from_iterable(map(number.__getitem__, each) for each in found), np.int32)
+    total = np.array([len(each) for each in found])
+    counts = np.bincount(columns, minlength=len(number))
+    index = {gram: n for n, gram in enumerate(sorted(gram for gram, n in number.items() if counts[n] >= least))}
+    place = np.full(len(number), -1, np.int32)
+    place[[number[gram] for gram in index]] = np.arange(len(index), dtype=np.int32)
+    placed = place[columns]
+    known = placed >= 0
+    ends = np.concatenate([[0], np.cumsum(total)])
+    ends = np.concatenate([[0], np.cumsum(known)])[ends]
+    df = np.array([counts[number[gram]] for gram in index], float)
+    idf = np.log((1 + len(found)) / (1 + df)) + 1
+    weights = csr_matrix((idf[placed[known]], placed[known], ends), (len(found), len(index)))
+    weights.sort_indices()
+    return _Table(index, weights, idf, total, share)
 
 
 def _scaled(tables: Sequence[_Table], seen: Bools) -> tuple[csr_matrix, Doubles]:

@@ -1,7 +1,8 @@
 """Words that say the same thing (lexicon.yml): what lets an example with 退钱 also teach 退款 and "money back".
 
-Measured on the own catalogue by 5-fold cross-validation, the groups lift accuracy by 11 points; they are given less
-weight than the words themselves, so that a text in an example's very words is still decided by those.
+By cross-validation the groups lift the own catalogue by 11 points; with the pairs of groups that meet in one text, a
+public set of bank customers' questions by one point, and by four where each intent has ten examples. Groups weigh less
+than the words themselves, so that a text in an example's very words is still decided by those.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from nlu.features import grams
 
 Floats = NDArray[np.float32]
 
-FORMAT = "6"
+FORMAT = "7"
 """Changes whenever a stored model of before could not be read or would mean something else."""
 
 EXPECTED = math.log(3.0)
