@@ -15,7 +15,8 @@ from typing import Any
 from zoneinfo import available_timezones
 
 from bot.core.permission import TABLE
-from bot.core.policy import Broadcast, Hours, Ladder, Plan, Policies, Windows
+from bot.core.policy import Broadcast, Hours, Ladder, Plan, Policies, Warranty, Windows
+from bot.core.warranty import DAYS_IN_A_YEAR
 from bot.core.words import Cell, ChannelName, FollowUpGroup, Rule, Urgency
 from scripts.calendars import knows
 from scripts.typed import Decoder, Key, Problem, Report, encode, merged, read_yaml
@@ -93,6 +94,7 @@ def _faults(policies: Policies) -> Iterator[Fault]:
     yield from _windows_faults(("sla", "hours"), policies.sla.hours)
     yield from _figure_faults(policies)
     yield from _broadcast_faults(policies.broadcast)
+    yield from _warranty_faults(policies.warranty)
 
 
 def _hours_faults(hours: Hours) -> Iterator[Fault]:
@@ -151,6 +153,7 @@ def _figure_faults(policies: Policies) -> Iterator[Fault]:
         ("agents", "capacity"): policies.agents.capacity,
         ("chat", "split_at"): policies.chat.split_at,
         ("chat", "misses"): policies.chat.misses,
+        ("facts", "timeout"): policies.facts.timeout.total_seconds(),
     }
     for channel in ChannelName:
         rate = policies.rates.get(channel)
@@ -181,6 +184,18 @@ def _figure_faults(policies: Policies) -> Iterator[Fault]:
         for i, cap in enumerate(caps):
             if not cap.times or not cap.within:
                 yield ("frequency", caps_key, str(i)), "次数和时长都应大于 0", "times and within must be more than 0"
+
+
+def _warranty_faults(warranty: Warranty) -> Iterator[Fault]:
+    for name in ("refund_days", "exchange_days", "free_exchange_days", "depreciation_after_days"):
+        days = getattr(warranty, name)
+        if days is not None and days > DAYS_IN_A_YEAR:
+            yield ("warranty", name), "不能超过一年（365 天）", "must not be more than a year (365 days)"
+    refund, exchange = warranty.refund_days, warranty.exchange_days
+    if refund is not None and exchange is not None and exchange < refund:
+        yield ("warranty", "exchange_days"), "不能短于 refund_days", "must not be less than refund_days"
+    if not warranty.repeat_repairs:
+        yield ("warranty", "repeat_repairs"), "应大于 0", "must be more than 0"
 
 
 def _broadcast_faults(broadcast: Broadcast) -> Iterator[Fault]:

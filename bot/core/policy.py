@@ -273,6 +273,37 @@ class Chat:
     misses: int
 
 
+@dataclass(frozen=True, slots=True)
+class FactSource:
+    """Asking the operator's own systems: how long one may take, how long its answer counts as fresh, and after how long
+    without a movement a parcel is stuck (INT-24)."""
+
+    timeout: timedelta
+    fresh: timedelta
+    stalled_after: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Warranty:
+    """The limits of the warranty table (D.3); None is not set (X5), and what needs it goes to a person (REQ-B47).
+
+    Days count from the purchase: until N1 (`refund_days`), N2 (`exchange_days`), N4 (`free_exchange_days`); refunds
+    carry depreciation after N3; a replacement is sent within N5 (`replacement_days`) of receipt.
+    """
+
+    refund_days: int | None
+    exchange_days: int | None
+    free_exchange_days: int | None
+    depreciation_after_days: int | None
+    depreciation_per_mille: Decimal | None
+    replacement_days: int | None
+    headset_months: int | None
+    battery_months: int | None
+    charger_months: int | None
+    accessory_months: int
+    repeat_repairs: int
+
+
 # ── sending and keeping ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -345,6 +376,8 @@ class Policies:
     sla: Sla
     agents: Agents
     chat: Chat
+    facts: FactSource
+    warranty: Warranty
     rates: Mapping[ChannelName, Rate]
     broadcast: Broadcast
     retention: Retention
