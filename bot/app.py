@@ -19,7 +19,7 @@ from bot.channels.webchat import PageChannel
 from bot.clock import Clock, RehearsalClock
 from bot.core.words import Channel, ChannelName
 from bot.reports import delivery
-from bot.services import demo, sandbox
+from bot.services import demo, fact_sources, sandbox
 from bot.services.centre import Centre
 from bot.services.heartbeat import Heartbeat
 from bot.services.library import Library
@@ -60,6 +60,7 @@ def build(settings: Settings, *, clock: Clock | None = None, with_demo: bool | N
         db=database,
         library=library,
         understanding=_understanding(settings),
+        facts=fact_sources.connect(settings, library),
         channels=_channels(settings, database, clock),
         worker=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}",
     )
@@ -80,6 +81,7 @@ def create_app(centre: Centre, *, heartbeat: bool = True) -> FastAPI:
             finally:
                 if heartbeat:
                     await beat.stop()
+                await centre.facts.close()
         centre.db.close()
 
     app = FastAPI(title="Hotline", version="0.1.0", lifespan=life, docs_url=None, redoc_url=None)

@@ -66,6 +66,8 @@ class Settings(BaseSettings):
     nlu: Literal["embedded", "rasa"] = "embedded"
     rasa_url: AnyHttpUrl = AnyHttpUrl("http://127.0.0.1:5005")
     redis_url: str = ""
+    facts: str = ""
+    facts_token: SecretStr = SecretStr("")
     telegram_token: SecretStr = SecretStr("")
     telegram_api: AnyHttpUrl = AnyHttpUrl("https://api.telegram.org")
     telegram_mode: Literal["polling", "webhook"] = "polling"
@@ -108,6 +110,15 @@ class Settings(BaseSettings):
     def _known_redis(cls, value: str) -> str:
         if value and not value.startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("a Redis URL begins with redis://, rediss:// or unix://")
+        return value
+
+    @field_validator("facts")
+    @classmethod
+    def _known_facts(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://")) and "://" not in value:
+            raise ValueError(
+                "facts come from files (leave it empty), https://… or a database URL such as postgresql://…"
+            )
         return value
 
     @model_validator(mode="after")

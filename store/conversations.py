@@ -111,9 +111,7 @@ class Message(Base):
     text: Mapped[str] = mapped_column(Text)
     key: Mapped[str] = mapped_column(String(80), default="")
     buttons: Mapped[list[dict[str, str]] | None] = mapped_column(JsonOrNull)
-    understood: Mapped[dict[str, Any] | None] = mapped_column(
-        JsonOrNull
-    )  # an inbound line's intent, entities …
+    understood: Mapped[dict[str, Any] | None] = mapped_column(JsonOrNull)  # an inbound line's intent, entities …
     provider_id: Mapped[str | None] = mapped_column(String(120))
     reply_to: Mapped[int | None] = mapped_column(BigId)
     private: Mapped[bool] = mapped_column(default=False)

@@ -155,6 +155,7 @@ def centre(
         db=db,
         library=library,
         understanding=understanding,
+        facts=importlib.import_module("bot.services.fact_sources").connect(settings, library),
         channels=app._channels(settings, db, clock),
         worker="test",
     )

@@ -159,6 +159,7 @@ async def _talk(centre: Centre, channel: ChannelName, language: Language | None,
             typer.echo(f"< {said.text}{choices}")
         if not receipt.answers:
             typer.echo(f"  ({label(language or centre.settings.language, receipt.state)})")
+    await centre.facts.close()
     centre.db.close()
 
 

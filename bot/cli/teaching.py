@@ -15,6 +15,7 @@ from bot.settings import Settings
 from nlu import rasa_project
 from nlu.examples import read
 from scripts.checker import check as check_scripts
+from scripts.facts import examine_tables
 from scripts.policies import PolicyError, load_policies
 
 cli = typer.Typer()
@@ -31,6 +32,7 @@ def check() -> None:
     for demonstrates in (False, True):  # the demo lays figures of its own over the policies
         roots = house.script_roots(settings, demonstrates=demonstrates)
         problems += [problem for problem in check_scripts(roots, settings.packs) if problem not in problems]
+        problems += [problem for problem in examine_tables(roots, settings.zone)[1] if problem not in problems]
         try:
             load_policies([path for root in roots if (path := root / "policies.yml").is_file()])
         except PolicyError as error:

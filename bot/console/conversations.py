@@ -16,7 +16,7 @@ from bot.console.door import centre_of, fragment, refuse, render, require, see_o
 from bot.console.live import live
 from bot.console.queries.conversations import Exchange, exchange, names_of_staff, visible
 from bot.console.queries.office import assignable
-from bot.services import audit, conversations, escalations
+from bot.services import audit, conversations, escalations, facts
 from bot.services.conversations import MAX_TEXT, Line
 from bot.services.escalations import EscalationRefusedError
 from bot.services.inbox import TooLongError, clean
@@ -231,7 +231,7 @@ def _seen(session: Session, contact_id: int, staff: SignedIn, now: datetime) -> 
 async def _write(request: Request, work: Callable[[Session, datetime], T]) -> T:
     centre = centre_of(request)
     now = centre.clock.now()
-    return await centre.db.write(lambda session: work(session, now))
+    return await facts.write(centre, lambda session: work(session, now))
 
 
 async def _change(

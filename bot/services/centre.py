@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bot.clock import Clock
+from bot.core.facts import Facts
 from bot.core.words import Channel, ChannelName
 from bot.services.library import Library
 from bot.settings import Settings
@@ -23,6 +24,7 @@ class Centre:
     db: Database
     library: Library
     understanding: Understanding
+    facts: Facts
     channels: Mapping[ChannelName, Channel] = field(default_factory=dict)
     worker: str = "hotline"
 

@@ -22,6 +22,7 @@ from bot.services import (
     broadcasts,
     callees,
     dialling,
+    facts,
     followups,
     holding,
     kept,
@@ -136,7 +137,7 @@ class Heartbeat:
 
     async def _tick(self, tick: Tick) -> int:
         now = self._centre.clock.now()
-        return await self._centre.db.write(lambda s: tick(s, self._centre, now))
+        return await facts.write(self._centre, lambda s: tick(s, self._centre, now))
 
     async def _answer_kept(self) -> int:
         now = self._centre.clock.now()

@@ -18,7 +18,7 @@ from sqlalchemy import text as sql
 from sqlalchemy.orm import Session
 
 from bot.core.words import ConversationState, Incoming, Language, Parse, Say, as_buttons
-from bot.services import kept, learning, talk
+from bot.services import facts, kept, learning, talk
 from bot.services.centre import Centre
 from bot.services.conversations import MAX_TEXT, Held, find_open, open_at, save, understood
 from store.db import touch
@@ -76,6 +76,7 @@ async def receive(centre: Centre, incoming: Incoming) -> Receipt:
     now = centre.clock.now()
     key = centre.db.vault.blind(incoming.channel, incoming.address)
     expecting = _glimpses.get(key, frozenset())
+    hand = facts.Hand(facts.cause(incoming.channel, incoming.provider_id))
     for _ in range(TRIES):
         parse = await centre.understanding.parse(
             text,
@@ -86,7 +87,8 @@ async def receive(centre: Centre, incoming: Incoming) -> Receipt:
             zone=centre.settings.zone,
         )
         try:
-            receipt, opens = await centre.db.write(
+            receipt, opens = await facts.write(
+                centre,
                 partial(
                     _receive,
                     centre=centre,
@@ -95,7 +97,8 @@ async def receive(centre: Centre, incoming: Incoming) -> Receipt:
                     parse=parse,
                     expecting=expecting,
                     now=now,
-                )
+                ),
+                hand,
             )
         except _Reparse as moved:
             expecting = moved.expecting

@@ -14,7 +14,7 @@ from sqlalchemy import Row, select, update
 from sqlalchemy.orm import Session
 
 from bot.core.words import Author, ChannelName, ConversationState, Language, Parse
-from bot.services import learning, talk
+from bot.services import facts, learning, talk
 from bot.services.centre import Centre
 from bot.services.conversations import MAX_TEXT, hold, save, understood
 from store.tables import Conversation, Message
@@ -49,12 +49,13 @@ def due(session: Session, centre: Centre, now: datetime) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """Messages that get one answer."""
+    """Messages that get one answer. `cause` names the first of them, as `bot.services.facts.Hand` wants it."""
 
     ids: tuple[int, ...]
     text: str
     language: Language
     expecting: frozenset[str]
+    cause: str
 
 
 class _Moved(Exception):  # noqa: N818 - not an error: another worker answered, or the conversation went on, meanwhile
@@ -78,16 +79,20 @@ async def answer(centre: Centre, conversation_id: int) -> None:
             zone=centre.settings.zone,
         )
         try:
-            await centre.db.write(
-                partial(_answer, centre=centre, conversation_id=conversation_id, batch=batch, parse=parse, now=now)
+            await facts.write(
+                centre,
+                partial(_answer, centre=centre, conversation_id=conversation_id, batch=batch, parse=parse, now=now),
+                facts.Hand(batch.cause),
             )
         except _Moved:
             continue
 
 
-def _waiting(session: Session, conversation_id: int) -> Sequence[Row[tuple[int, str, datetime]]]:
+def _waiting(
+    session: Session, conversation_id: int
+) -> Sequence[Row[tuple[int, str, datetime, ChannelName, str | None]]]:
     return session.execute(
-        select(Message.id, Message.text, Message.at)
+        select(Message.id, Message.text, Message.at, Message.channel, Message.provider_id)
         .where(
             Message.conversation_id == conversation_id,
             Message.author == Author.CUSTOMER,
@@ -110,7 +115,8 @@ def _first(session: Session, conversation_id: int, together: timedelta) -> _Batc
             break
         batch.append(row)
     text = "\n".join(row.text for row in batch)
-    return _Batch(tuple(row.id for row in batch), text, held.language, talk.expecting(held.flow))
+    cause = facts.cause(rows[0].channel, rows[0].provider_id)
+    return _Batch(tuple(row.id for row in batch), text, held.language, talk.expecting(held.flow), cause)
 
 
 def _answer(

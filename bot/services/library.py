@@ -10,10 +10,11 @@ import hashlib
 import json
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -23,6 +24,7 @@ from bot.core.policy import Policies
 from bot.core.windows import Calendar
 from bot.core.words import Language
 from scripts.calendars import calendar_of
+from scripts.facts import Tables, load_tables
 from scripts.loader import book_from_json, dump_book, load_book
 from scripts.policies import dump, from_json, load_policies
 from store.tables import Version, VersionKind
@@ -30,13 +32,14 @@ from store.tables import Version, VersionKind
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """What is current: scripts, policies with their version, and the holiday calendar they name."""
+    """What is current: scripts, policies with their version, the holiday calendar they name, and the facts in files."""
 
     book: Book
     policies: Policies
     policies_version: str
     calendar: Calendar
     year: int
+    facts: Tables = field(default_factory=dict)
 
 
 class Library:
@@ -78,7 +81,8 @@ class Library:
         self._books[book.version] = book
         self._policies[version] = policies
         year = self._now().year
-        return Shelf(book, policies, version, calendar_of(policies.holidays, year), year)
+        tables = load_tables(self._roots, ZoneInfo(policies.zone))
+        return Shelf(book, policies, version, calendar_of(policies.holidays, year), year, tables)
 
     def reload(self, session: Session, now: datetime) -> Shelf:
         """Reads the files again; raises the loader's errors and then leaves what was current in place."""

@@ -34,7 +34,7 @@ from bot.core.words import (
     Say,
     Urgency,
 )
-from bot.services import announcement_lines, calls, contacts, dispatch, handoff, i18n, inbox, talk
+from bot.services import announcement_lines, calls, contacts, dispatch, facts, handoff, i18n, inbox, talk
 from bot.services.centre import Centre
 from bot.services.conversations import MAX_TEXT, Held, find_open, hold, open_at, save
 from bot.services.i18n import N_
@@ -108,7 +108,7 @@ async def call_answered(centre: Centre, delivery_id: int, answered_by: str | Non
     """Somebody took a call of ours. `answered_by`: "human", "machine_…", "fax" or unknown, as the carrier found."""
     machine = (answered_by or "").startswith((MACHINE, "fax"))
     now = centre.clock.now()
-    return render(centre, await centre.db.write(lambda s: _answered(s, centre, delivery_id, machine, now)))
+    return render(centre, await facts.write(centre, lambda s: _answered(s, centre, delivery_id, machine, now)))
 
 
 def _answered(session: Session, centre: Centre, delivery_id: int, machine: bool, now: datetime) -> Spoken:
@@ -196,7 +196,7 @@ async def rang_in(centre: Centre, number: str, call_sid: str) -> str:
     except contacts.BadPhoneError:
         address = f"withheld:{call_sid}"  # a hidden number is served, and met anew at each call
     now = centre.clock.now()
-    return render(centre, await centre.db.write(lambda s: _rang_in(s, centre, address, call_sid, now)))
+    return render(centre, await facts.write(centre, lambda s: _rang_in(s, centre, address, call_sid, now)))
 
 
 def _rang_in(session: Session, centre: Centre, number: str, call_sid: str, now: datetime) -> Spoken:
@@ -338,7 +338,7 @@ async def silent(
         waited=waited,
         now=now,
     )
-    return render(centre, await centre.db.write(work))
+    return render(centre, await facts.write(centre, work))
 
 
 def _silent(

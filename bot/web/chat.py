@@ -21,7 +21,7 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.responses import JSONResponse, Response
 
 from bot.core.words import ChannelName, ConversationState, Incoming, Language
-from bot.services import broadcasts, inbox, webchat
+from bot.services import broadcasts, facts, inbox, webchat
 from bot.services.centre import Centre
 from bot.services.conversations import MAX_TEXT
 from bot.services.i18n import N_
@@ -74,7 +74,7 @@ async def open_chat(request: Request) -> Response:
         return _problem(request, "no_visitor")
     language: Language = request.app.state.look.language(request)
     now = centre.clock.now()
-    await centre.db.write(lambda session: webchat.welcome(session, centre, token, language, now))
+    await facts.write(centre, lambda session: webchat.welcome(session, centre, token, language, now))
     return JSONResponse({})
 
 

@@ -34,6 +34,10 @@ async def readyz(request: Request) -> JSONResponse:
     body["understanding"] = {"engine": health.engine, "wanted": health.wanted, "ok": health.ok}
     if not health.ok or health.detail:
         body["degraded"].append(f"understanding: {health.detail or health.engine}")
+    facts = centre.facts.health()
+    body["facts"] = {"source": facts.source, "ok": facts.ok}
+    if facts.detail:
+        body["degraded"].append(f"facts: {facts.detail}")
     body["carrier"] = "sandbox"
     if not centre.settings.default_database:
         body["degraded"].append("carrier: sandbox; no call and no SMS leaves the house")

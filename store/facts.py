@@ -1,0 +1,81 @@
+"""Facts from the operator's own SQL database: tables or views named as in bot/core/facts.py, which are only read."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from datetime import tzinfo
+
+from sqlalchemy import (
+    ColumnClause,
+    Connection,
+    Engine,
+    Select,
+    column,
+    create_engine,
+    inspect,
+    make_url,
+    or_,
+    select,
+    table,
+)
+from sqlalchemy.exc import SQLAlchemyError
+
+from bot.core.facts import MAX_ROWS, TABLES, Change, Changed, Outcome, Question, Row, bare, read_row
+
+THREADS = 4
+
+
+class SqlSource:
+    """`url` is any SQLAlchemy URL; a table or an optional column that is not there is simply not known."""
+
+    name = "sql"
+
+    def __init__(self, url: str, zone: tzinfo) -> None:
+        parsed = make_url(url)
+        if parsed.get_backend_name() == "postgresql":
+            parsed = parsed.set(drivername="postgresql+psycopg")
+        self._engine: Engine = create_engine(parsed, pool_size=THREADS, max_overflow=0, pool_pre_ping=True)
+        self._threads = ThreadPoolExecutor(THREADS, "facts")
+        self._zone = zone
+
+    async def ask(self, question: Question) -> tuple[Row, ...] | None:
+        """None where there is no such table. Raises ConnectionError, and BadCellError for a row of another shape."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._ask, question)
+
+    def _ask(self, question: Question) -> tuple[Row, ...] | None:
+        try:
+            with self._engine.connect() as connection:
+                query = _query(connection, question)
+                rows = [] if query is None else connection.execute(query).mappings().all()
+        except SQLAlchemyError as error:
+            raise ConnectionError(type(error).__name__) from error
+        if query is None:
+            return None
+        return tuple(read_row(question.table, dict(row), self._zone) for row in rows)
+
+    async def change(self, change: Change) -> Changed:
+        """Somebody else's tables are never written: a person makes the change."""
+        del change
+        return Changed(Outcome.CANNOT)
+
+    async def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._engine.dispose()
+
+
+def _query(connection: Connection, question: Question) -> Select[tuple[object, ...]] | None:
+    seen = inspect(connection)
+    if not (seen.has_table(question.table) or question.table in seen.get_view_names()):
+        return None
+    there = {each["name"] for each in seen.get_columns(question.table)}
+    columns: dict[str, ColumnClause[object]] = {name: column(name) for name in TABLES[question.table] if name in there}
+    query = select(*columns.values()).select_from(table(question.table, *columns.values())).limit(MAX_ROWS)
+    for name, value in question.key:
+        if name not in columns:
+            return None
+        if name == "phone":
+            query = query.where(or_(columns[name] == value, columns[name] == bare(value)))
+        else:
+            query = query.where(columns[name].in_({value, value.upper(), value.lower()}))
+    return query
