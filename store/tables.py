@@ -4,6 +4,7 @@ from store.base import Base
 from store.broadcasts import Acknowledgement, Broadcast, BroadcastRecipient, Incident, IncidentEntry, NotifyMe
 from store.calls import Answer, CallAttempt, Callback, Event, ImportRun, NextStep
 from store.conversations import Conversation, Message
+from store.coupons import Coupon
 from store.learning import Misunderstood
 from store.outbox import SLOTS, Delivery, SandboxCall, SandboxText, SlotLease, Worker
 from store.people import Address, Consent, Contact, Revision
@@ -28,6 +29,7 @@ __all__ = [
     "Contact",
     "Conversation",
     "Counter",
+    "Coupon",
     "Delivery",
     "Escalation",
     "Event",

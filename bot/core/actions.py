@@ -52,9 +52,10 @@ ACTIONS: Mapping[str, Action] = {
     "action_service_hours": Action((), ("hours_text", "hours_open")),
     "action_answer": Action(("topic", "about"), ("answer_text",)),
     "action_lookup_order": Action(
-        ("order_no",),
+        ("order_no", "phone_tail"),
         (
             "order_found",
+            "order_check",
             "order_no",
             "order_state_text",
             "order_dispatched",
@@ -63,9 +64,11 @@ ACTIONS: Mapping[str, Action] = {
             "tracking_stalled",
         ),
     ),
-    "action_change_order": Action(("order_no", "change", "value"), ("change_ok", "change_problem"), commits=True),
+    "action_change_order": Action(
+        ("order_no", "phone_tail", "change", "value"), ("change_ok", "change_problem", "change_case"), commits=True
+    ),
     "action_lookup_product": Action(
-        ("product",),
+        ("product", "product_name"),
         (
             "product_found",
             "product_name",
@@ -74,14 +77,40 @@ ACTIONS: Mapping[str, Action] = {
             "fabric_text",
             "make_text",
             "related_product",
+            "product_1",
+            "product_2",
+            "product_3",
+            "product_1_no",
+            "product_2_no",
+            "product_3_no",
         ),
     ),
-    "action_size": Action(("product", "height", "weight"), ("size_advice",)),
+    "action_size": Action(("product", "product_name", "height", "weight"), ("size_advice",)),
     "action_promotion": Action(("basket_amount",), ("promotion_text", "free_shipping_from", "amount_missing")),
     "action_coupon": Action((), ("coupon_text",), commits=True),
+    "action_delivery": Action(("city", "about"), ("delivery_text",)),
     "action_warranty": Action(
-        ("wish", "purchase_date", "user_caused", "appearance_ok", "repair_count", "repair_days", "unit_price"),
-        ("warranty_known", "warranty_allowed", "warranty_text", "warranty_papers", "warranty_fee"),
+        (
+            "wish",
+            "purchase_date",
+            "user_caused",
+            "appearance_ok",
+            "repair_count",
+            "repair_days",
+            "unit_price",
+            "warranty_item",
+            "card_months",
+            "card_asked",
+        ),
+        (
+            "warranty_known",
+            "warranty_wants",
+            "warranty_allowed",
+            "warranty_text",
+            "warranty_papers",
+            "warranty_fee",
+            "warranty_fee_text",
+        ),
     ),
     "action_book_visit": Action(
         ("unit", "preferred_time", "product"), ("visit_ok", "visit_at", "visit_problem", "case_number"), commits=True

@@ -9,10 +9,21 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from bot.core.policy import ALWAYS, Windows
-from bot.core.sla import BusinessTime, business_after, business_time
 from bot.core.windows import is_open
 from bot.core.words import CaseKind, CaseState, ConversationState, Language, Urgency
-from bot.services import bookings, callbacks, cases, contacts, followups, handoff, incidents
+from bot.services import (
+    bookings,
+    callbacks,
+    cases,
+    catalogue,
+    contacts,
+    followups,
+    handoff,
+    incidents,
+    orders,
+    warranty,
+)
+from bot.services.case_actions import business_time_of, open_case
 from bot.services.scene import Perform, Scene
 from store.tables import Case, Staff
 
@@ -24,30 +35,6 @@ STATE_TEXTS = {
     CaseState.RESOLVED: ("已处理，结果已反馈", "resolved, and you were told the result"),
     CaseState.CLOSED: ("已结案", "closed"),
 }
-
-
-def open_case(scene: Scene, args: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Opens a case with every fact the flow has filled; due by the case standards in business time."""
-    urgency = Urgency(args.get("urgency") or Urgency.ORDINARY)
-    case = cases.open_case(
-        scene.session,
-        kind=CaseKind(args.get("kind") or CaseKind.INQUIRY),
-        contact_id=scene.held.contact_id,
-        subject=str(args.get("subject") or ""),
-        zone=scene.centre.settings.zone,
-        now=scene.now,
-        facts=_facts(scene),
-        urgency=urgency,
-        queue=str(args.get("queue") or "service"),
-        due_in=_due_in(scene, urgency),
-        conversation_id=scene.held.id,
-        callback_id=scene.held.callback_id,
-        broadcast_id=scene.held.broadcast_id,
-        emotion=scene.emotion,
-    )
-    if urgency is Urgency.URGENT:
-        handoff.start(scene.session, scene.centre, reason=case.kind, urgency=urgency, case_id=case.id, now=scene.now)
-    return {"case_number": case.number, "case_due": case.due_at.isoformat() if case.due_at else None}
 
 
 def add_note(scene: Scene, args: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -72,14 +59,6 @@ def not_known(_scene: Scene, _args: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 FACTS = (
-    "action_answer",
-    "action_lookup_order",
-    "action_change_order",
-    "action_lookup_product",
-    "action_size",
-    "action_promotion",
-    "action_coupon",
-    "action_warranty",
     "action_book_visit",
     "action_move_visit",
 )
@@ -179,7 +158,7 @@ def stop_contact(scene: Scene, args: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def service_hours(scene: Scene, _args: Mapping[str, Any]) -> Mapping[str, Any]:
     """When people answer, from the policies, for this contact's segments (REQ-B09)."""
-    time = _business_time(scene)
+    time = business_time_of(scene)
     opens = is_open(scene.now, (time.hours,), time.calendar, time.zone)
     return {"hours_text": _hours(time.hours, scene.held.language), "hours_open": opens}
 
@@ -200,22 +179,6 @@ def _hours(hours: Windows, language: Language) -> str:
     return f"{joined} {spans}"
 
 
-def _business_time(scene: Scene) -> BusinessTime:
-    shelf = scene.centre.library.current
-    return business_time(shelf.policies, shelf.calendar, frozenset(scene.held.segments))
-
-
-def _facts(scene: Scene) -> dict[str, Any]:
-    return {name: value for name, value in scene.slots.items() if value is not None}
-
-
-def _due_in(scene: Scene, urgency: Urgency) -> timedelta | None:
-    """Until the case standards want it resolved; None where no business hour is open within a year."""
-    target = scene.centre.library.current.policies.sla.cases[urgency].resolution
-    due = business_after(scene.now, target, _business_time(scene))
-    return due - scene.now if due else None
-
-
 ACTIONS: Mapping[str, Perform] = {
     "action_open_case": open_case,
     "action_red_flag": red_flag,
@@ -230,6 +193,9 @@ ACTIONS: Mapping[str, Perform] = {
     "action_subscribe": subscribe,
     **dict.fromkeys(FACTS, not_known),
     **bookings.ACTIONS,
+    **catalogue.ACTIONS,
     **followups.ACTIONS,
     **incidents.ACTIONS,
+    **orders.ACTIONS,
+    **warranty.ACTIONS,
 }
