@@ -133,8 +133,9 @@ def _understanding(settings: Settings) -> Understanding:
         data_dir=TRAINING,
         cache_dir=models(settings),
         extra=taught(settings),
-        wanted=settings.nlu,
+        wanted="rasa" if settings.nlu == "rasa" else "embedded",
         rasa_url=str(settings.rasa_url),
+        encoder=settings.encoder or None,
     )
 
 

@@ -63,7 +63,8 @@ class Settings(BaseSettings):
     packs: Annotated[frozenset[str], NoDecode] = frozenset(PACKS)
     language: Language = Language.ZH
     timezone: str = "Asia/Shanghai"
-    nlu: Literal["embedded", "rasa"] = "embedded"
+    nlu: Literal["embedded", "encoder", "rasa"] = "embedded"
+    encoder: str = ""
     rasa_url: AnyHttpUrl = AnyHttpUrl("http://127.0.0.1:5005")
     redis_url: str = ""
     facts: str = ""
@@ -131,6 +132,8 @@ class Settings(BaseSettings):
         missing = [name for name, value in twilio.items() if not value]
         if 0 < len(missing) < len(twilio):
             raise ValueError(f"Twilio needs {', '.join(missing)} as well")
+        if (self.nlu == "encoder") != bool(self.encoder):
+            raise ValueError("HOTLINE_NLU=encoder and HOTLINE_ENCODER=<folder or name> belong together")
         if self.scripts is not None and not self.scripts.is_dir():
             raise ValueError("HOTLINE_SCRIPTS is not a folder")
         return self

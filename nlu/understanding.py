@@ -79,9 +79,12 @@ class Understanding:
 
     def health(self) -> Health:
         """For /readyz. `ok` is false while another engine than the wanted one answers; `detail` says why."""
-        wanted = "rasa" if self._server else "embedded"
+        wanted = self._server.name if self._server else self._embedded.name
         return Health(
-            ok=not self._trouble, engine="embedded" if self._trouble else wanted, wanted=wanted, detail=self._trouble
+            ok=not self._trouble,
+            engine=self._embedded.name if self._trouble else wanted,
+            wanted=wanted,
+            detail=self._trouble,
         )
 
     def reload(self) -> bool:

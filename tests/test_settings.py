@@ -37,6 +37,14 @@ def test_the_environment_wins_over_the_env_file(tmp_path: Path, monkeypatch: pyt
     assert settings.packs == {"service", "heating", "property"}
 
 
+@pytest.mark.parametrize("given", [{"NLU": "encoder"}, {"ENCODER": "some/model"}, {"NLU": "rasa", "ENCODER": "x"}])
+def test_an_encoder_and_its_model_belong_together(given: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in given.items():
+        monkeypatch.setenv(f"HOTLINE_{name}", value)
+    with pytest.raises(SettingsError, match="HOTLINE_ENCODER"):
+        load_settings()
+
+
 def test_every_mistake_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = {
         "PORT": "eighty",

@@ -12,6 +12,7 @@ import typer
 from bot.cli import data, people, running, teaching
 from bot.cli.shared import WRONG
 from bot.settings import SettingsError
+from nlu.encoder import NoEncoder
 from scripts.policies import PolicyError
 from scripts.source import ScriptsError
 from store.migrate import UnreachableError
@@ -40,6 +41,8 @@ def main() -> None:
         _end(f"设置有误 · These settings are missing or wrong:\n{error}", WRONG)
     except (ScriptsError, PolicyError) as error:
         _end(f"脚本或策略有误 · The scripts or policies cannot be used:\n{error}")
+    except NoEncoder as error:
+        _end(f"句向量模型用不了 · The encoder cannot be used: {error}", WRONG)
     except UnreachableError as error:
         _end(f"连不上数据库 · The database cannot be reached: {error}")
     except WrongSecretError:

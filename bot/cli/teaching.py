@@ -66,7 +66,9 @@ def train(
         else:
             # Training needs scikit-learn, which takes a second and 100 MB that no other command wants.
             training = importlib.import_module("nlu.training")
-            trained = training.train(house.TRAINING, house.models(settings), house.taught(settings), _progress)
+            trained = training.train(
+                house.TRAINING, house.models(settings), house.taught(settings), _progress, settings.encoder or None
+            )
             typer.echo(_told(trained.report))
     except (ValueError, OSError, rasa_project.RasaFailed) as error:
         fail(str(error))
