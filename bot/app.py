@@ -7,6 +7,7 @@ import secrets
 import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -14,17 +15,22 @@ from fastapi import FastAPI
 
 from bot.channels.sandbox import SandboxCarrier
 from bot.channels.sms import SmsChannel
+from bot.channels.telegram.channel import TelegramChannel
+from bot.channels.telegram.edge import connect
+from bot.channels.telegram.polling import Office, Poller, Webhook
+from bot.channels.telegram.receiver import Receiver
 from bot.channels.voice import VoiceChannel
 from bot.channels.webchat import PageChannel
 from bot.clock import Clock, RehearsalClock
+from bot.core.arrivals import Moved
 from bot.core.words import Channel, ChannelName
 from bot.reports import delivery
-from bot.services import demo, fact_sources, sandbox
+from bot.services import demo, fact_sources, messenger, polling, sandbox
 from bot.services.centre import Centre
 from bot.services.heartbeat import Heartbeat
 from bot.services.library import Library
 from bot.settings import Settings
-from bot.web import doors
+from bot.web import doors, webhooks
 from nlu.understanding import Understanding
 from store.db import Database
 from store.migrate import upgrade
@@ -76,9 +82,13 @@ def create_app(centre: Centre, *, heartbeat: bool = True) -> FastAPI:
         async with centre.live.running(), centre.understanding.running():
             if heartbeat:
                 await beat.start()
+                if telegram is not None:
+                    telegram.start()
             try:
                 yield
             finally:
+                if telegram is not None:
+                    await telegram.stop()
                 if heartbeat:
                     await beat.stop()
                 await centre.facts.close()
@@ -86,8 +96,40 @@ def create_app(centre: Centre, *, heartbeat: bool = True) -> FastAPI:
 
     app = FastAPI(title="Hotline", version="0.1.0", lifespan=life, docs_url=None, redoc_url=None)
     app.state.centre = centre
+    telegram = _telegram(centre)
+    app.state.telegram = telegram
     doors.mount(app, centre)
     return app
+
+
+def _telegram(centre: Centre) -> Poller | None:
+    """What asks Telegram for updates, or has them brought; None where it is not connected."""
+    channel = centre.channels.get(ChannelName.TELEGRAM)
+    if not isinstance(channel, TelegramChannel):
+        return None
+    name, db, machine = ChannelName.TELEGRAM, centre.db, centre.clock.machine
+    take = partial(messenger.take, centre)
+    webhook = None
+    if centre.settings.telegram_mode == "webhook":
+        webhook = Webhook(f"{centre.settings.address}{webhooks.TELEGRAM}", webhooks.secret(centre))
+    url = webhook.url if webhook else None
+
+    async def moved(address: str, to: str) -> None:
+        await take(Moved(name, address, to))
+
+    channel.moved = moved
+    return Poller(
+        channel,
+        Receiver(channel.bot, take),
+        Office(
+            lease=lambda: db.write(lambda s: polling.lease(s, name, centre.worker, machine(), url=url)),
+            heard=lambda: db.write(lambda s: polling.heard(s, name, machine())),
+            failed=lambda error: db.write(lambda s: polling.failed(s, name, error, machine())),
+            leave=lambda: db.write(lambda s: polling.leave(s, name, centre.worker, machine())),
+        ),
+        messenger.menu(centre.settings.language),
+        webhook,
+    )
 
 
 async def _take_over_model(centre: Centre) -> int:
@@ -139,7 +181,7 @@ def _understanding(settings: Settings) -> Understanding:
     )
 
 
-def _channels(_settings: Settings, database: Database, clock: Clock) -> Mapping[ChannelName, Channel]:
+def _channels(settings: Settings, database: Database, clock: Clock) -> Mapping[ChannelName, Channel]:
     """One line a channel (DESIGN §8). A rehearsal builds sandbox ones only, whatever is configured."""
     carrier = SandboxCarrier(
         ring=lambda out: database.write(lambda s: sandbox.ring(s, out, clock.now(), clock.machine())),
@@ -151,5 +193,6 @@ def _channels(_settings: Settings, database: Database, clock: Clock) -> Mapping[
         PageChannel(ChannelName.REST),
         SmsChannel(carrier),
         VoiceChannel(carrier),
+        *((TelegramChannel(connect(*settings.telegram_server)),) if settings.telegram else ()),
     )
     return {channel.name: channel for channel in channels}

@@ -7,6 +7,7 @@ table documents each. Secrets that are not given are made once and kept under HO
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,6 +32,7 @@ PACKS = (
     "laboratory",
     "emergency",
 )
+TELEGRAM_TOKEN = re.compile(r"\d+:[A-Za-z0-9_-]+")
 
 
 class SettingsError(Exception):
@@ -106,6 +108,13 @@ class Settings(BaseSettings):
             raise ValueError("a database URL begins with sqlite:/// or postgresql://")
         return value
 
+    @field_validator("telegram_token")
+    @classmethod
+    def _known_token(cls, value: SecretStr) -> SecretStr:
+        if value.get_secret_value() and not TELEGRAM_TOKEN.fullmatch(value.get_secret_value()):
+            raise ValueError("a bot token is digits, a colon and letters, as @BotFather gives it")
+        return value
+
     @field_validator("redis_url")
     @classmethod
     def _known_redis(cls, value: str) -> str:
@@ -134,6 +143,8 @@ class Settings(BaseSettings):
             raise ValueError(f"Twilio needs {', '.join(missing)} as well")
         if (self.nlu == "encoder") != bool(self.encoder):
             raise ValueError("HOTLINE_NLU=encoder and HOTLINE_ENCODER=<folder or name> belong together")
+        if self.telegram_mode == "webhook" and self.telegram_token.get_secret_value() and self.public_url is None:
+            raise ValueError("HOTLINE_TELEGRAM_MODE=webhook needs HOTLINE_PUBLIC_URL, where Telegram reaches us")
         if self.scripts is not None and not self.scripts.is_dir():
             raise ValueError("HOTLINE_SCRIPTS is not a folder")
         return self
@@ -174,6 +185,11 @@ class Settings(BaseSettings):
     @property
     def telegram(self) -> bool:
         return bool(self.telegram_token.get_secret_value()) and self.rehearsal is None
+
+    @property
+    def telegram_server(self) -> tuple[str, str]:
+        """The bot's token and the Bot API server it belongs to."""
+        return self.telegram_token.get_secret_value(), str(self.telegram_api).rstrip("/")
 
     def kept_secret(self) -> str:
         """The installation's secret: given, or made once and kept."""

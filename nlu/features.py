@@ -47,6 +47,19 @@ def language_of(text: str, otherwise: Language = Language.ZH) -> Language:
     return Language.ZH if han > words else Language.EN
 
 
+def written_in(text: str) -> Language | None:
+    """The language a text is surely in: a few characters of Chinese, or three English words without any.
+
+    >>> written_in("暖气不热"), written_in("my radiator is cold"), written_in("OK")
+    (<Language.ZH: 'zh'>, <Language.EN: 'en'>, None)
+    """
+    sample = text[:LONGEST]
+    han, words = len(_IS_HAN.findall(sample)), len(_LATIN_WORD.findall(sample))
+    if han >= 2 and han > words:
+        return Language.ZH
+    return Language.EN if words >= 3 and not han else None
+
+
 def grams(text: str) -> tuple[set[str], ...]:
     """Words, pairs, pieces, the lexicon's groups and pairs of groups of `text`, which is normalised here."""
     plain = _LONG_NUMBER.sub("0000", normalise(text))

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from bot.core.media import MediaKind, MediaState
 from bot.core.words import Author, ChannelName, ConversationState, Language
 from store.base import Base, BigId, Json, JsonOrNull, UTCDateTime, held, words
 
@@ -86,7 +87,8 @@ class Conversation(Base):
 
 class Message(Base):
     """A line of a conversation. `provider_id` makes a repeated inbound request harmless; `reply_to` ties the answers to
-    the inbound row, so that the same request gets the same answer again. `private` lines are agents' notes."""
+    the inbound row, so that the same request gets the same answer again. `private` lines are agents' notes. `details`
+    is what a messenger tells beside the words: edited, quoted, latitude and longitude …"""
 
     __tablename__ = "message"
     __table_args__ = (
@@ -112,7 +114,42 @@ class Message(Base):
     key: Mapped[str] = mapped_column(String(80), default="")
     buttons: Mapped[list[dict[str, str]] | None] = mapped_column(JsonOrNull)
     understood: Mapped[dict[str, Any] | None] = mapped_column(JsonOrNull)  # an inbound line's intent, entities …
+    details: Mapped[dict[str, Any] | None] = mapped_column(JsonOrNull)
     provider_id: Mapped[str | None] = mapped_column(String(120))
     reply_to: Mapped[int | None] = mapped_column(BigId)
     private: Mapped[bool] = mapped_column(default=False)
     at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+class Attachment(Base):
+    """A file that came with a message. `source` is the provider's id of it, by which it is fetched after the commit;
+    `file` is its random name under HOTLINE_DATA_DIR/media once it is kept. `mime` and `name` are as the sender claims,
+    `mime` proved by the first bytes once kept. `due_at` (machine time) is when it may be tried again."""
+
+    __tablename__ = "attachment"
+    __table_args__ = (
+        held(ChannelName, "channel"),
+        held(MediaKind, "kind"),
+        held(MediaState, "state"),
+        CheckConstraint("(state = 'kept') = (file IS NOT NULL)", name="kept_has_file"),
+        Index("ix_attachment_message_id", "message_id"),
+        Index(
+            "ix_attachment_due_at",
+            "due_at",
+            sqlite_where=text("state = 'waiting'"),
+            postgresql_where=text("state = 'waiting'"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    message_id: Mapped[int] = mapped_column(ForeignKey("message.id"))
+    channel: Mapped[ChannelName] = mapped_column(words(ChannelName))
+    kind: Mapped[MediaKind] = mapped_column(words(MediaKind))
+    state: Mapped[MediaState] = mapped_column(words(MediaState), default=MediaState.WAITING)
+    name: Mapped[str] = mapped_column(String(120), default="")
+    mime: Mapped[str] = mapped_column(String(120))
+    size: Mapped[int | None]
+    source: Mapped[str] = mapped_column(String(250))
+    file: Mapped[str | None] = mapped_column(String(80), unique=True)
+    tries: Mapped[int] = mapped_column(default=0)
+    due_at: Mapped[datetime] = mapped_column(UTCDateTime)

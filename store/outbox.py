@@ -131,6 +131,26 @@ class SlotLease(Base):
     until: Mapped[datetime] = mapped_column(UTCDateTime)
 
 
+class Poll(Base):
+    """Who asks a provider for what came in, until when, since when, and what went wrong last (all machine time).
+
+    A provider gives its updates to one asker at a time, so the asker holds a lease. `url` is set where the provider
+    brings them by itself instead (a webhook).
+    """
+
+    __tablename__ = "poll"
+    __table_args__ = (held(ChannelName, "channel"),)
+
+    channel: Mapped[ChannelName] = mapped_column(words(ChannelName), primary_key=True)
+    worker: Mapped[str] = mapped_column(String(60))
+    until: Mapped[datetime] = mapped_column(UTCDateTime)
+    since: Mapped[datetime] = mapped_column(UTCDateTime)
+    heard_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    error: Mapped[str | None] = mapped_column(Text)
+    error_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    url: Mapped[str | None] = mapped_column(Text)
+
+
 class SandboxCall(Base):
     """A call on the sandbox carrier's phone page: its state survives a restart (DESIGN §8).
 

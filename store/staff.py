@@ -16,7 +16,11 @@ class Staff(Base):
     """A signed-in person; no shared accounts. `capacity` caps conversations held at once."""
 
     __tablename__ = "staff"
-    __table_args__ = (held(Language, "language"), held(Presence, "presence"))
+    __table_args__ = (
+        held(Language, "language"),
+        held(Presence, "presence"),
+        Index("uq_staff_telegram_id", "telegram_id", unique=True),
+    )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     username: Mapped[str] = mapped_column(String(60), unique=True)
@@ -28,6 +32,7 @@ class Staff(Base):
     active: Mapped[bool] = mapped_column(default=True)
     demo: Mapped[bool] = mapped_column(default=False)
     address_id: Mapped[int | None] = mapped_column(ForeignKey("address.id"))  # where alerts go
+    telegram_id: Mapped[int | None] = mapped_column(ForeignKey("address.id"))  # and their own Telegram chat
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
 
     roles: Mapped[list[StaffRole]] = relationship(lazy="selectin", cascade="all, delete-orphan")
@@ -64,6 +69,16 @@ class SignInLink(Base):
     staff_id: Mapped[int] = mapped_column(ForeignKey("staff.id"))
     expires_at: Mapped[datetime] = mapped_column(UTCDateTime)
     used_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+
+class ChatLink(Base):
+    """A one-time code by which somebody of the staff ties their own Telegram chat to their account. Only its hash."""
+
+    __tablename__ = "chat_link"
+
+    token_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    staff_id: Mapped[int] = mapped_column(ForeignKey("staff.id"))
+    expires_at: Mapped[datetime] = mapped_column(UTCDateTime)
 
 
 class SignInAttempt(Base):

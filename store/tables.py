@@ -3,12 +3,12 @@
 from store.base import Base
 from store.broadcasts import Acknowledgement, Broadcast, BroadcastRecipient, Incident, IncidentEntry, NotifyMe
 from store.calls import Answer, CallAttempt, Callback, Event, ImportRun, NextStep
-from store.conversations import Conversation, Message
+from store.conversations import Attachment, Conversation, Message
 from store.coupons import Coupon
 from store.learning import Misunderstood
-from store.outbox import SLOTS, Delivery, SandboxCall, SandboxText, SlotLease, Worker
+from store.outbox import SLOTS, Delivery, Poll, SandboxCall, SandboxText, SlotLease, Worker
 from store.people import Address, Consent, Contact, Revision
-from store.staff import AuditEntry, SignInAttempt, SignInLink, Staff, StaffRole, StaffSession
+from store.staff import AuditEntry, ChatLink, SignInAttempt, SignInLink, Staff, StaffRole, StaffSession
 from store.versions import Version, VersionKind
 from store.work import Case, CaseNote, Counter, Escalation
 
@@ -17,6 +17,7 @@ __all__ = [
     "Acknowledgement",
     "Address",
     "Answer",
+    "Attachment",
     "AuditEntry",
     "Base",
     "Broadcast",
@@ -25,6 +26,7 @@ __all__ = [
     "Callback",
     "Case",
     "CaseNote",
+    "ChatLink",
     "Consent",
     "Contact",
     "Conversation",
@@ -40,6 +42,7 @@ __all__ = [
     "Misunderstood",
     "NextStep",
     "NotifyMe",
+    "Poll",
     "Revision",
     "SandboxCall",
     "SandboxText",

@@ -76,7 +76,7 @@ async def show(request: Request, conversation_id: int, staff: OnTheFloor) -> Res
 @router.get("/{conversation_id}/events")
 async def events(request: Request, conversation_id: int, staff: OnTheFloor, after: int = 0) -> Response:
     """New lines by their sequence (resumed by Last-Event-ID) and the sections that changed."""
-    await _look(request, conversation_id, staff)
+    exchange = await _look(request, conversation_id, staff)
     seen = after
     if (last := request.headers.get("last-event-id", "")).isdecimal():
         seen = max(seen, int(last))
@@ -91,7 +91,7 @@ async def events(request: Request, conversation_id: int, staff: OnTheFloor, afte
                     {
                         "seq": line.seq,
                         "author": line.author,
-                        "html": fragment(request, "console/line.html", line=line, people=people),
+                        "html": fragment(request, "console/line.html", line=line, people=people, exchange=exchange),
                     },
                     ensure_ascii=False,
                 ),

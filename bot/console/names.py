@@ -57,6 +57,10 @@ SUBJECTS: Mapping[str, str] = {
 ACTIONS: Mapping[str, str] = {
     "examples.decide": N_("给例句定意图"),
     "staff.create": N_("添加员工"),
+    "staff.make_chat_code": N_("取得 Telegram 连接码"),
+    "staff.link_chat": N_("连接 Telegram"),
+    "staff.unlink_chat": N_("断开 Telegram"),
+    "escalation.acknowledge": N_("接手升级"),
     "staff.set_password": N_("更改密码"),
     "staff.set_roles": N_("更改角色"),
     "staff.set_active": N_("启用或停用员工"),

@@ -1,4 +1,4 @@
-"""The office: who works here (administrator), what was done (audit), and one's own password."""
+"""The office: who works here (administrator), what was done (audit), one's own password and Telegram chat."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from starlette.responses import Response
 
 from bot.console.door import centre_of, let_in, refuse, render, require, see_other
 from bot.console.queries.office import audit_actions, audit_trail, colleagues
-from bot.core.words import Role
+from bot.core.arrivals import Named
+from bot.core.words import ChannelName, Role
+from bot.services import own_chats
 from bot.services import staff as staff_service
 from bot.services.permissions import Function
 from bot.services.staff import SignedIn, StaffRefusedError
@@ -116,8 +118,44 @@ async def make_link(request: Request, admin: Administrator, staff_id: int) -> Re
 
 
 @router.get("/me")
-async def me(request: Request, _: Anybody) -> Response:
-    return render(request, "console/me.html")
+async def me(request: Request, staff: Anybody) -> Response:
+    return await _my_page(request, staff)
+
+
+async def _my_page(request: Request, staff: SignedIn, code: str | None = None) -> Response:
+    """One's own page; `code` is a fresh one, shown this once."""
+    centre = centre_of(request)
+    channel = centre.channels.get(ChannelName.TELEGRAM)
+    account = channel.account if isinstance(channel, Named) else ""
+    parameter = f"{own_chats.PREFIX}{code}" if code else None
+    return render(
+        request,
+        "console/me.html",
+        telegram=channel is not None,
+        chat=await centre.db.read(lambda session: own_chats.of(session, staff.staff_id)),
+        account=account,
+        command=f"/start {parameter}" if parameter else None,
+        link=f"https://t.me/{account}?start={parameter}" if parameter and account else None,
+    )
+
+
+@router.post("/me/telegram")
+async def link_telegram(request: Request, staff: Anybody) -> Response:
+    """Shows a one-time link, and the same code for typing, once."""
+    centre = centre_of(request)
+    if ChannelName.TELEGRAM not in centre.channels:
+        raise HTTPException(404)
+    now, machine = centre.clock.now(), centre.clock.machine()
+    code = await centre.db.write(lambda s: own_chats.make_code(s, staff.staff_id, now=now, machine=machine))
+    return await _my_page(request, staff, code)
+
+
+@router.post("/me/telegram/unlink")
+async def unlink_telegram(request: Request, staff: Anybody) -> Response:
+    centre = centre_of(request)
+    now = centre.clock.now()
+    await centre.db.write(lambda s: own_chats.unlink(s, staff.staff_id, now=now))
+    return see_other("/console/me", "saved")
 
 
 @router.post("/me/password")

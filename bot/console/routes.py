@@ -10,6 +10,7 @@ from bot.console import (
     cases,
     contacts,
     conversations,
+    files,
     floor,
     incidents,
     learning,
@@ -19,6 +20,19 @@ from bot.console import (
 )
 
 router = APIRouter(include_in_schema=False)
-ROOMS = (sign_in, floor, conversations, cases, callbacks, contacts, incidents, broadcasts, reports, learning, office)
+ROOMS = (
+    sign_in,
+    floor,
+    conversations,
+    files,
+    cases,
+    callbacks,
+    contacts,
+    incidents,
+    broadcasts,
+    reports,
+    learning,
+    office,
+)
 for room in ROOMS:
     router.include_router(room.router)

@@ -127,6 +127,7 @@ CONTEXT: Mapping[str, str] = {
     "outbound": "true while we are the ones who called",
     "people_open": "in pattern_holding: true while somebody who answers is online",
     "broadcast": "the announcement that brought the customer here, if one did",
+    "campaign": "what the link said that brought the customer here (Telegram: /start <campaign>)",
     "company": "the organisation's name",
     "bot_name": "the bot's name",
     "hotline": "the telephone number people may call, where there is one",

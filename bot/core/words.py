@@ -12,6 +12,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
 
+from bot.core.media import Attachment
+
 
 class Language(StrEnum):
     """The two languages every script, page and report exists in."""
@@ -313,7 +315,9 @@ class Incoming:
     """A customer's message as a channel verified and parsed it.
 
     `address` is the sender in the channel's own address space; `provider_id` is unique in the channel and makes a
-    repeated request harmless. `received_at` is machine time, for the logs only.
+    repeated request harmless. `language` is the one they chose, `spoken` only what their application is set to.
+    `aside` names a fixed answer (bot/services/asides.py) to what the bot cannot read. `context` is what the scripts
+    read as `context.x` from now on; `metadata` is kept with the line for staff.
     """
 
     channel: ChannelName
@@ -323,6 +327,10 @@ class Incoming:
     language: Language | None = None
     payload: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    spoken: Language | None = None
+    aside: str = ""
+    attachments: tuple[Attachment, ...] = ()
+    context: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,11 +370,13 @@ class Report:
 
 
 class Rejected(Exception):  # noqa: N818 - the word DESIGN §8 uses
-    """The provider refuses this delivery for good; `reason` is safe to show."""
+    """The provider refuses this delivery for good; `reason` is safe to show. `unreachable`: this address takes nothing
+    any more (blocked, deleted), so other ways are tried."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, *, unreachable: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.unreachable = unreachable
 
 
 class TryLater(Exception):  # noqa: N818

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session, aliased
 from bot.core.words import Author, ChannelName, ConversationState, Language, Parse, Say
 from bot.services import contacts
 from store.db import touch, vault_of
-from store.tables import Address, Contact, Conversation, Message
+from store.tables import Address, Attachment, Contact, Conversation, Message
 
 MAX_TEXT = 4000  # characters of one message; channels refuse longer ones where they enter
 OPEN = text("conversation.state <> 'closed'")  # literal, so that the partial index serves
@@ -259,6 +259,8 @@ class Line:
     staff_id: int | None
     private: bool
     understood: dict[str, Any] | None
+    details: dict[str, Any] = field(default_factory=dict)
+    files: tuple[Attachment, ...] = ()
 
 
 def transcript(session: Session, conversation_id: int, after_seq: int = 0, *, private: bool = False) -> list[Line]:
@@ -268,6 +270,8 @@ def transcript(session: Session, conversation_id: int, after_seq: int = 0, *, pr
     )
     if not private:
         query = query.where(Message.private.is_(False))
+    messages = session.scalars(query).all()
+    files = _files(session, [m.id for m in messages])
     return [
         Line(
             m.seq,
@@ -278,9 +282,20 @@ def transcript(session: Session, conversation_id: int, after_seq: int = 0, *, pr
             m.staff_id,
             m.private,
             m.understood,
+            m.details or {},
+            files.get(m.id, ()),
         )
-        for m in session.scalars(query)
+        for m in messages
     ]
+
+
+def _files(session: Session, message_ids: Sequence[int]) -> dict[int, tuple[Attachment, ...]]:
+    """The files of these messages, in the order they came."""
+    found: dict[int, tuple[Attachment, ...]] = {}
+    rows = select(Attachment).where(Attachment.message_id.in_(message_ids)).order_by(Attachment.id)
+    for file in session.scalars(rows) if message_ids else ():
+        found[file.message_id] = (*found.get(file.message_id, ()), file)
+    return found
 
 
 def lines_at(session: Session, channel: ChannelName, address: str, after_seq: int = 0) -> list[Line]:

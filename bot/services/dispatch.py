@@ -35,7 +35,7 @@ from bot.services.centre import Centre
 from bot.services.outbox import BATCH, LEASE, Claimed
 from bot.services.pace import Pace
 from store.db import touch
-from store.tables import Conversation, Delivery
+from store.tables import Address, Conversation, Delivery
 
 log = structlog.get_logger()
 ASK_AFTER = timedelta(seconds=15)  # how long an unknown row waits for a late report before the provider is asked
@@ -103,7 +103,7 @@ def _refuse(session: Session, centre: Centre, delivery: Delivery, answer: Refuse
 async def _send(centre: Centre, pace: Pace, claimed: Claimed) -> None:
     out = claimed.out
     channel = centre.channels[out.channel]
-    await pace.turn(out.channel)
+    await pace.turn(out.channel, out.address)
     answer = await _ask_channel(channel, out)
     await centre.db.write(lambda s: _settle(s, centre, claimed, answer))
 
@@ -128,6 +128,8 @@ def _settle(session: Session, centre: Centre, claimed: Claimed, answer: Answer) 
         change = machine.sent(row, claimed.attempt, answer)
     elif isinstance(answer, Rejected):
         change = machine.rejected(row, claimed.attempt, answer.reason)
+        if answer.unreachable:
+            session.get_one(Address, delivery.address_id).reachable = False
     elif isinstance(answer, TryLater):
         change = machine.try_later(row, claimed.attempt, answer.after, now)
     else:

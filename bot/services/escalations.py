@@ -6,6 +6,7 @@ of two agents can meet.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import update
@@ -17,7 +18,7 @@ from bot.core.words import (
     EscalationState,
     Say,
 )
-from bot.services import audit, outbox, talk
+from bot.services import audit, cases, outbox, talk
 from bot.services.centre import Centre
 from bot.services.conversations import Held, add_lines, hold, save
 from store.db import touch
@@ -62,6 +63,33 @@ def acknowledge(session: Session, conversation_id: int, staff_id: int, now: date
         .where(Escalation.conversation_id == conversation_id, Escalation.state == EscalationState.RUNNING)
         .values(state=EscalationState.ACKNOWLEDGED, acknowledged_by=staff_id, acknowledged_at=now, due_at=None)
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Taker:
+    """Who has an escalation now; `won`: they got it by this very call."""
+
+    staff_id: int | None
+    won: bool
+
+
+def take(session: Session, escalation_id: int, staff_id: int, now: datetime, *, claims: bool) -> Taker:
+    """Somebody answers an alert, by whatever channel: the ladder stops once. `claims`: they also take the conversation
+    or the case; else they only say that they see to it."""
+    escalation = session.get_one(Escalation, escalation_id, with_for_update=True)
+    if escalation.state not in (EscalationState.RUNNING, EscalationState.EXHAUSTED):
+        return Taker(escalation.acknowledged_by, False)
+    if claims and escalation.conversation_id is not None:
+        if not claim(session, escalation.conversation_id, staff_id, now):
+            return Taker(session.get_one(Conversation, escalation.conversation_id).staff_id, False)
+    elif claims and escalation.case_id is not None:
+        cases.assign(session, escalation.case_id, staff_id, by_staff_id=staff_id, now=now)
+    session.expire(escalation)
+    escalation.state, escalation.due_at = EscalationState.ACKNOWLEDGED, None
+    escalation.acknowledged_by, escalation.acknowledged_at = staff_id, now
+    audit.record(session, "escalation.acknowledge", "escalation", escalation.id, now=now, staff_id=staff_id)
+    touch(session, "floor")
+    return Taker(staff_id, True)
 
 
 def take_over(session: Session, conversation_id: int, staff_id: int, now: datetime) -> None:

@@ -27,6 +27,7 @@ from bot.services import (
     holding,
     kept,
     ladders,
+    media,
     outbox,
     sandbox,
     silences,
@@ -41,6 +42,7 @@ log = structlog.get_logger()
 LEASE_EVERY = 5.0
 SWEEP_EVERY = 10.0
 ERRANDS_EVERY = 60.0
+FETCH_EVERY = 10.0
 
 BEATS = Counter("hotline_heartbeat_total", "Beats of the heartbeat", ["job", "result"])
 BEAT_SECONDS = Histogram("hotline_heartbeat_seconds", "How long a beat takes", ["job"])
@@ -96,7 +98,7 @@ class Heartbeat:
         # A beat may take longer than its interval when much is due; the next one then simply waits.
         logging.getLogger("apscheduler.scheduler").setLevel(logging.ERROR)
         self._scheduler.start()
-        self._tasks = [asyncio.create_task(self._send_when_woken())]
+        self._tasks = [asyncio.create_task(self._send_when_woken()), asyncio.create_task(self._fetch_when_woken())]
 
     async def stop(self) -> None:
         """Stops beating and gives the lanes back; what is being sent is left to its lease."""
@@ -165,6 +167,13 @@ class Heartbeat:
             while True:
                 if await ear.wait():
                     await self._guarded("outbox", self._drain)
+
+    async def _fetch_when_woken(self) -> None:
+        """Files are fetched beside the beat, for a provider may be slow; now and then what could not be fetched."""
+        async with self._centre.live.listen(media.TOPIC) as ear:
+            while True:
+                await self._guarded("media", lambda: media.fetch_due(self._centre))
+                await ear.wait(FETCH_EVERY)
 
     async def _guarded(self, name: str, work: Callable[[], Awaitable[int]]) -> int:
         with BEAT_SECONDS.labels(name).time():

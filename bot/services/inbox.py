@@ -11,16 +11,18 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 import structlog
 from sqlalchemy import bindparam, select
 from sqlalchemy import text as sql
 from sqlalchemy.orm import Session
 
-from bot.core.words import ConversationState, Incoming, Language, Parse, Say, as_buttons
-from bot.services import facts, kept, learning, talk
+from bot.core.words import ChannelName, ConversationState, Incoming, Language, Parse, Say, as_buttons
+from bot.services import asides, contacts, facts, kept, learning, media, talk
 from bot.services.centre import Centre
 from bot.services.conversations import MAX_TEXT, Held, find_open, open_at, save, understood
+from nlu.features import written_in
 from store.db import touch
 from store.tables import Conversation, Message
 
@@ -31,6 +33,9 @@ TRIES = 4
 
 class TooLongError(ValueError):
     """The message is longer than MAX_TEXT characters."""
+
+
+MESSENGERS = frozenset({ChannelName.TELEGRAM})  # where no page says the language; what they write in does
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +85,7 @@ async def receive(centre: Centre, incoming: Incoming) -> Receipt:
     for _ in range(TRIES):
         parse = await centre.understanding.parse(
             text,
-            language=incoming.language,
+            language=incoming.language or incoming.spoken,
             enabled=centre.library.current.book.intents,
             expecting=expecting,
             now=now,
@@ -130,11 +135,17 @@ def _hold(session: Session, centre: Centre, incoming: Incoming, parsed: Language
         session,
         incoming.channel,
         incoming.address,
-        language=incoming.language or parsed or centre.settings.language,
+        language=_first_language(incoming, parsed) or centre.settings.language,
         zone=centre.settings.timezone,
         book=centre.library.current.book.version,
         now=now,
     )
+
+
+def _first_language(incoming: Incoming, parsed: Language | None) -> Language | None:
+    """What they chose, else what they write in, else what their application speaks; a command is in no language."""
+    wordless = incoming.payload is not None or incoming.aside
+    return incoming.language or (incoming.spoken if wordless else parsed) or incoming.spoken or parsed
 
 
 _KNOWN = select(Message.id).where(
@@ -154,19 +165,25 @@ def _receive(
 ) -> tuple[Receipt, frozenset[str]]:
     held = _hold(session, centre, incoming, parse.language, now)
     waits = held is not None and _waits(centre, held, incoming)
-    message_id = _store(session, held, incoming, text, None if waits else parse, now) if held else None
+    machine = centre.clock.machine()
+    message_id = _store(session, held, incoming, text, None if waits else parse, now, machine) if held else None
     if held is None or message_id is None:
         return _again(session, incoming), frozenset()
-    if incoming.language and incoming.language != held.language:
-        held.language = incoming.language
+    held.language = incoming.language or _written(held, incoming, text) or held.language
+    if held.channel in MESSENGERS and incoming.language:
+        contacts.learn(session, held.contact_id, {"language": incoming.language}, now=now, why="chosen in conversation")
     answers: tuple[Say, ...] = ()
     if waits:
         held.change(unanswered_since=now, silence_at=None)
+    elif incoming.aside and (held.state is ConversationState.BOT or incoming.aside in asides.ALWAYS):
+        answers = asides.say(session, centre, held, incoming.aside, now, reply_to=message_id)
     elif held.state is ConversationState.BOT:
         now_expecting = talk.expecting(held.flow)
         if now_expecting != expecting:
             raise _Reparse(now_expecting)
-        answers = talk.turn(session, centre, held, text, parse, incoming.payload, now, reply_to=message_id)
+        answers = talk.turn(
+            session, centre, held, text, parse, incoming.payload, now, reply_to=message_id, extra=incoming.context
+        )
         learning.keep_missed(session, held, message_id, text, parse, now)
         held.changes.setdefault("unanswered_since", None)  # unless it has just been handed over: people are waited for
     else:
@@ -178,31 +195,55 @@ def _receive(
 
 def _waits(centre: Centre, held: Held, incoming: Incoming) -> bool:
     """Whether the answer waits for what the customer may write next (bot/services/kept.py); a choice does not."""
-    return held.state is ConversationState.BOT and incoming.payload is None and kept.joins(centre, incoming.channel)
+    words = incoming.payload is None and not incoming.aside
+    return words and held.state is ConversationState.BOT and kept.joins(centre, incoming.channel)
+
+
+def _written(held: Held, incoming: Incoming, text: str) -> Language | None:
+    """The language somebody has gone over to, where their words leave no doubt."""
+    if held.channel not in MESSENGERS or incoming.payload is not None or incoming.aside:
+        return None
+    return written_in(text)
 
 
 _message = Message.__table__
 _STORE = sql(
     """
     INSERT INTO message
-        (conversation_id, seq, channel, author, text, key, private, provider_id, understood, at)
+        (conversation_id, seq, channel, author, text, key, private, provider_id, understood, details, at)
     VALUES
-        (:conversation_id, :seq, :channel, 'customer', :text, '', :private, :provider_id, :understood, :at)
+        (:conversation_id, :seq, :channel, 'customer', :text, '', :private, :provider_id, :understood, :details, :at)
     ON CONFLICT DO NOTHING RETURNING id
     """
 ).bindparams(
     *(
         bindparam(name, type_=_message.c[name].type)
-        for name in ("conversation_id", "seq", "channel", "text", "private", "provider_id", "understood", "at")
+        for name in (
+            "conversation_id",
+            "seq",
+            "channel",
+            "text",
+            "private",
+            "provider_id",
+            "understood",
+            "details",
+            "at",
+        )
     )
 )
 """Written out, because SQLAlchemy compiles its own ON CONFLICT anew at every call."""
 
 
 def _store(
-    session: Session, held: Held, incoming: Incoming, text: str, parse: Parse | None, now: datetime
+    session: Session,
+    held: Held,
+    incoming: Incoming,
+    text: str,
+    parse: Parse | None,
+    now: datetime,
+    machine: datetime,
 ) -> int | None:
-    """Inserts the inbound row; None where the provider sent it before."""
+    """Inserts the inbound row with its files; None where the provider sent it before."""
     message_id = (
         session.connection()
         .execute(
@@ -214,7 +255,8 @@ def _store(
                 "text": text,
                 "private": False,
                 "provider_id": incoming.provider_id,
-                "understood": understood(parse, incoming.payload) if parse else None,
+                "understood": _known(parse, incoming),
+                "details": dict(incoming.metadata) or None,
                 "at": now,
             },
         )
@@ -222,7 +264,15 @@ def _store(
     )
     if message_id is not None:
         held.seq += 1
+        media.keep(session, incoming.channel, message_id, incoming.attachments, machine)
     return message_id
+
+
+def _known(parse: Parse | None, incoming: Incoming) -> dict[str, Any] | None:
+    """What staff see of a line; an aside is nothing to be understood."""
+    if incoming.aside:
+        return {"aside": incoming.aside}
+    return understood(parse, incoming.payload) if parse else None
 
 
 _ANSWERS = select(Message.text, Message.buttons, Message.key).where(
@@ -246,8 +296,14 @@ def _again(session: Session, incoming: Incoming) -> Receipt:
 def _keep(session: Session, centre: Centre, incoming: Incoming, text: str, now: datetime) -> Receipt:
     """Stores the inbound row alone; the heartbeat answers it."""
     held = _hold(session, centre, incoming, None, now)
-    if held is None or _store(session, held, incoming, text, None, now) is None:
+    if held is None or _store(session, held, incoming, text, None, now, centre.clock.machine()) is None:
         return _again(session, incoming)
     held.change(unanswered_since=now)
     save(session, held)
     return Receipt(held.id, held.state, held.language, held.seq, ())
+
+
+async def keep(centre: Centre, incoming: Incoming) -> Receipt:
+    """Stores a message without answering it: the heartbeat does, or a person. Raises TooLongError."""
+    text, now = clean(incoming.text), centre.clock.now()
+    return await centre.db.write(lambda s: _keep(s, centre, incoming, text, now))

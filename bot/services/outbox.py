@@ -16,6 +16,7 @@ from sqlalchemy import and_, exists, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, aliased
 
+from bot.core.splitting import pieces
 from bot.core.words import ChannelName, DeliveryState, Lane, Language, Outgoing, Purpose, as_buttons
 from bot.services.centre import Centre
 from bot.services.conversations import Held
@@ -131,20 +132,23 @@ def put_lines(session: Session, centre: Centre, held: Held, rows: Sequence[dict[
         message_id = session.scalar(
             select(Message.id).where(Message.conversation_id == held.id, Message.seq == row["seq"])
         )
-        put(
-            session,
-            dedupe_key=f"line:{held.id}:{row['seq']}",
-            purpose=Purpose.REPLY,
-            channel=held.channel,
-            address_id=held.address_id,
-            contact_id=held.contact_id,
-            text=row["text"],
-            language=held.language,
-            buttons=row["buttons"] or (),
-            now=now,
-            conversation_id=held.id,
-            message_id=message_id,
-        )
+        parts = pieces(row["text"], centre.channels[held.channel].can.max_text)
+        for number, part in enumerate(parts, 1):
+            # Each part is a delivery of its own: what went out is known part by part, and the lane keeps their order.
+            put(
+                session,
+                dedupe_key=f"line:{held.id}:{row['seq']}{f':{number}' if number > 1 else ''}",
+                purpose=Purpose.REPLY,
+                channel=held.channel,
+                address_id=held.address_id,
+                contact_id=held.contact_id,
+                text=part,
+                language=held.language,
+                buttons=(row["buttons"] or ()) if number == len(parts) else (),
+                now=now,
+                conversation_id=held.id,
+                message_id=message_id,
+            )
 
 
 def slot_of(lane: str) -> int:

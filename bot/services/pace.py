@@ -6,6 +6,7 @@ With Redis the workers count together; without it each takes its share by the nu
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -21,17 +22,20 @@ UNBOUNDED = 1000.0  # per second, for a channel whose policy names no rate
 
 
 class Pace:
-    """`workers` is how many processes share the rate when no Redis counts for them."""
+    """`workers` is how many processes share the rate when no Redis counts for them. One address is always the matter
+    of one worker (its lane's), so its own rate is not split."""
 
     def __init__(self, redis_url: str = "") -> None:
         self._shared = bool(redis_url)
         self._limiter = MovingWindowRateLimiter(_storage(redis_url))
         self._rates: dict[ChannelName, float] = {}
+        self._addresses: dict[ChannelName, float] = {}
         self.workers = 1
 
     def follow(self, policies: Policies) -> None:
         """Takes the rates from the current policies."""
         self._rates = {name: rate.per_second for name, rate in policies.rates.items()}
+        self._addresses = {name: rate.per_address for name, rate in policies.rates.items() if rate.per_address}
 
     async def room(self, channel: ChannelName) -> int:
         """How many more could go out now."""
@@ -39,10 +43,15 @@ class Pace:
         stats = await self._ask(self._limiter.get_window_stats, item, "channel", channel.value)
         return int(stats.remaining)
 
-    async def turn(self, channel: ChannelName) -> None:
-        """Waits until one more may go out, and takes that place."""
-        item = self._item(channel)
-        while not await self._ask(self._limiter.hit, item, "channel", channel.value):
+    async def turn(self, channel: ChannelName, address: str = "") -> None:
+        """Waits until one more may go out on this channel, to this address, and takes that place."""
+        own = self._addresses.get(channel)
+        if own is not None and address:
+            await self._wait(_item(own), channel.value, hashlib.blake2s(address.encode()).hexdigest())
+        await self._wait(self._item(channel), "channel", channel.value)
+
+    async def _wait(self, item: RateLimitItem, *of: str) -> None:
+        while not await self._ask(self._limiter.hit, item, *of):
             await asyncio.sleep(item.get_expiry() / item.amount / 4)
 
     def _item(self, channel: ChannelName) -> RateLimitItem:

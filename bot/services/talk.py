@@ -54,13 +54,15 @@ def turn(
     now: datetime,
     *,
     reply_to: int | None = None,
+    extra: Mapping[str, Any] | None = None,
 ) -> tuple[Say, ...]:
-    """Answers one message of a conversation the bot holds; `held` is changed, not yet saved. Raises StuckError."""
+    """Answers one message of a conversation the bot holds; `held` is changed, not yet saved. `extra` is context from
+    now on. Raises StuckError."""
 
     def decide(book: Book, state: State, context: Mapping[str, Any]) -> Step:
         return flow.step(book, state, Turn(text, parse, payload, context), now)
 
-    return _play(session, centre, held, decide, now, reply_to=reply_to, emotion=parse.emotion)
+    return _play(session, centre, held, decide, now, reply_to=reply_to, emotion=parse.emotion, extra=extra)
 
 
 def begin(

@@ -9,7 +9,7 @@ from bot.console.door import visitor
 from bot.core.words import ChannelName
 from bot.services.centre import Centre
 from bot.services.pace import PerAddress
-from bot.web import api, chat, docs, health, look, pages, phone, rest
+from bot.web import api, chat, docs, health, look, pages, phone, rest, webhooks
 
 
 def mount(app: FastAPI, centre: Centre) -> None:
@@ -20,6 +20,8 @@ def mount(app: FastAPI, centre: Centre) -> None:
     docs.install(app)
     for door in (health, pages, chat, rest, api, console):
         app.include_router(door.router)
+    if centre.settings.telegram and centre.settings.telegram_mode == "webhook":
+        app.include_router(webhooks.router)
     app.state.has_phone = phone.in_use(centre)
     if app.state.has_phone:
         app.include_router(phone.router, dependencies=[Depends(visitor)])

@@ -8,7 +8,8 @@ from fastapi import APIRouter, Request
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import JSONResponse, Response
 
-from bot.services import watch
+from bot.core.words import ChannelName
+from bot.services import polling, watch
 from bot.services.centre import Centre
 
 router = APIRouter()
@@ -38,6 +39,10 @@ async def readyz(request: Request) -> JSONResponse:
     body["facts"] = {"source": facts.source, "ok": facts.ok}
     if facts.detail:
         body["degraded"].append(f"facts: {facts.detail}")
+    if centre.settings.telegram:
+        body["telegram"] = await _telegram(centre)
+        if body["telegram"]["ok"] is False:
+            body["degraded"].append(f"telegram: {body['telegram'].get('error') or 'silent'}")
     body["carrier"] = "sandbox"
     if not centre.settings.default_database:
         body["degraded"].append("carrier: sandbox; no call and no SMS leaves the house")
@@ -46,6 +51,22 @@ async def readyz(request: Request) -> JSONResponse:
     if body["degraded"]:
         body["status"] = "degraded"
     return JSONResponse(body)
+
+
+async def _telegram(centre: Centre) -> dict[str, Any]:
+    """Since when somebody asks Telegram for updates, when it last answered, and what went wrong last."""
+    machine = centre.clock.machine()
+    asked = await centre.db.read(lambda s: polling.health(s, ChannelName.TELEGRAM, machine))
+    if asked is None:
+        return {"ok": None, "mode": centre.settings.telegram_mode}
+    times = {"since": asked.since, "heard_at": asked.heard_at, "error_at": asked.error_at}
+    return {
+        "ok": asked.ok,
+        "mode": asked.mode,
+        "worker": asked.worker,
+        "error": asked.error,
+        **{name: at.isoformat() if at else None for name, at in times.items()},
+    }
 
 
 @router.get("/metrics", include_in_schema=False)

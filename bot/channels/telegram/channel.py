@@ -1,0 +1,106 @@
+"""Sending: one delivery is one message, plain text without markup, its choices an inline keyboard.
+
+No parse mode is used, so nothing in a text can be taken for markup. A button carries only where it stood
+("<delivery>:<number>", always under the 64 bytes a button may carry); what it means stays in the house.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Awaitable, Callable, Sequence
+
+from aiogram import Bot
+from aiogram.exceptions import TelegramMigrateToChat
+from aiogram.types import InlineKeyboardButton, InlineKeyboardMarkup, LinkPreviewOptions
+
+from bot.channels.telegram.edge import FAULTS, PATIENCE, meaning
+from bot.core.words import Button, Can, ChannelName, Outgoing, Rejected, Sent
+
+ROW = 30  # letters that stand side by side on a small telephone
+NARROW = 14  # a title wider than this gets a row of its own
+MAX_TITLE = 64  # characters; more is cut by the applications anyway
+NO_PREVIEW = LinkPreviewOptions(is_disabled=True)
+ChatMoved = Callable[[str, str], Awaitable[None]]
+
+
+class TelegramChannel:
+    """`account` is the bot's own name, once the server has told it. `moved` is told a group's new address."""
+
+    name = ChannelName.TELEGRAM
+    can = Can(max_text=4096, max_buttons=30, max_button=64, per_second=30.0)
+
+    def __init__(self, bot: Bot) -> None:
+        self.bot = bot
+        self.account = ""
+        self.moved: ChatMoved | None = None
+
+    async def send(self, out: Outgoing) -> Sent:
+        """Raises Rejected, TryLater or Unsure. Texts come in the length `can` says (outbox)."""
+        if not out.address.lstrip("-").isdecimal():
+            raise Rejected("not a Telegram chat", unreachable=True)
+        try:
+            return await self._send(int(out.address), out)
+        except TelegramMigrateToChat as moved:
+            return await self._follow(moved.migrate_to_chat_id, out)
+        except FAULTS as error:
+            raise meaning(error) from error
+
+    async def _send(self, chat: int, out: Outgoing) -> Sent:
+        message = await self.bot.send_message(
+            chat,
+            out.text,
+            reply_markup=keyboard(out.delivery_id, out.buttons),
+            link_preview_options=NO_PREVIEW,
+        )
+        return Sent(str(message.message_id))
+
+    async def _follow(self, chat: int, out: Outgoing) -> Sent:
+        """The group became a supergroup: nothing was sent to its old address, and the new one is kept."""
+        if self.moved is not None:
+            await self.moved(out.address, str(chat))
+        try:
+            return await self._send(chat, out)
+        except FAULTS as error:
+            raise meaning(error) from error
+
+    async def fetch(self, source: str, limit: int) -> bytes:
+        """A file somebody sent, by its file_id. Raises Rejected, TryLater or Unsure."""
+        try:
+            file = await self.bot.get_file(source)
+            if file.file_path is None or (file.file_size or 0) > limit:
+                raise Rejected("larger than may be fetched")
+            return await self._download(file.file_path, limit)
+        except FAULTS as error:
+            raise meaning(error) from error
+
+    async def _download(self, path: str, limit: int) -> bytes:
+        content = bytearray()
+        url = self.bot.session.api.file_url(self.bot.token, path)
+        async for chunk in self.bot.session.stream_content(url, timeout=int(PATIENCE)):
+            content += chunk
+            if len(content) > limit:
+                raise Rejected("larger than may be fetched")
+        return bytes(content)
+
+
+def keyboard(delivery_id: int, buttons: Sequence[Button]) -> InlineKeyboardMarkup | None:
+    """Short choices side by side, longer ones each on a row of its own, in order; None where there are none."""
+    if not buttons:
+        return None
+    rows: list[list[InlineKeyboardButton]] = []
+    width = 0
+    for number, button in enumerate(buttons[: TelegramChannel.can.max_buttons]):
+        size = breadth(button.title)
+        key = InlineKeyboardButton(text=button.title[:MAX_TITLE], callback_data=f"{delivery_id}:{number}")
+        if rows and size <= NARROW and 0 < width <= ROW - size:
+            rows[-1].append(key)
+            width += size
+        else:
+            rows.append([key])
+            width = size if size <= NARROW else 0
+    return InlineKeyboardMarkup(inline_keyboard=rows)
+
+
+def breadth(title: str) -> int:
+    """How wide a title is, in letters: a Chinese character takes two."""
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in title)
