@@ -162,11 +162,12 @@ class Heartbeat:
         self._share = None if self._centre.db.is_sqlite else share.slots
 
     async def _send_when_woken(self) -> None:
-        """A new outbox row goes out at once, without waiting for the next beat."""
+        """A new outbox row goes out at once, and the next of its lane after it, without waiting for the next beat."""
         async with self._centre.live.listen("outbox") as ear:
             while True:
                 if await ear.wait():
-                    await self._guarded("outbox", self._drain)
+                    while await self._guarded("outbox", self._drain):
+                        pass
 
     async def _fetch_when_woken(self) -> None:
         """Files are fetched beside the beat, for a provider may be slow; now and then what could not be fetched."""
