@@ -42,9 +42,9 @@ class Post:
         return poller
 
     async def comes(self) -> int:
-        """Asks once, then does whatever became due; gives how many updates came."""
+        """Asks once, waits for no further message to come quickly, then does what is due; gives how many came."""
         came = await self.poller.once(wait=0)
-        await self.house.settle()
+        await self.house.advance(seconds=3)
         return came
 
     async def fetch(self) -> int:
