@@ -27,18 +27,18 @@ def units(text: str) -> int:
     return len(text) + sum(c > "\uffff" for c in text)
 
 
-def pieces(text: str, limit: int) -> list[str]:
+def cut(text: str, limit: int) -> list[str]:
     """The text in pieces of at most `limit` units, none empty; a short text is one piece, as it is.
 
-    >>> pieces("第一句。第二句。第三句。", 8)
+    >>> cut("第一句。第二句。第三句。", 8)
     ['第一句。第二句。', '第三句。']
     """
     if units(text) <= limit:
         return [text]
-    return list(_cut(text, limit))
+    return list(_parts(text, limit))
 
 
-def _cut(text: str, limit: int) -> Iterator[str]:
+def _parts(text: str, limit: int) -> Iterator[str]:
     rest = text
     while units(rest) > limit:
         at = _break(rest, _fitting(rest, limit))

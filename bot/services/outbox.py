@@ -16,7 +16,7 @@ from sqlalchemy import and_, exists, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, aliased
 
-from bot.core.splitting import pieces
+from bot.core.splitting import cut
 from bot.core.words import ChannelName, DeliveryState, Lane, Language, Outgoing, Purpose, as_buttons
 from bot.services.centre import Centre
 from bot.services.conversations import Held
@@ -132,7 +132,7 @@ def put_lines(session: Session, centre: Centre, held: Held, rows: Sequence[dict[
         message_id = session.scalar(
             select(Message.id).where(Message.conversation_id == held.id, Message.seq == row["seq"])
         )
-        parts = pieces(row["text"], centre.channels[held.channel].can.max_text)
+        parts = cut(row["text"], centre.channels[held.channel].can.max_text)
         for number, part in enumerate(parts, 1):
             # Each part is a delivery of its own: what went out is known part by part, and the lane keeps their order.
             put(
