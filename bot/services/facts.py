@@ -79,7 +79,8 @@ def known(session: Session, question: Question) -> tuple[Row, ...] | None:
 
 
 def changed(session: Session, table: str, key: Key, values: Key) -> Changed:
-    """What became of a change, which is made outside before the turn runs again. Raises FactsWanted the first time."""
+    """What became of a change, which is made outside before the turn runs again; so `key` and `values` must be the same
+    in every try of the turn. Raises FactsWanted the first time."""
     hand = _hand(session)
     whole = repr((hand.cause, table, key, values))
     change = Change(table, key, values, hashlib.sha256(whole.encode()).hexdigest())

@@ -8,11 +8,13 @@ from fastapi import APIRouter, Request
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import JSONResponse, Response
 
+from bot.core.facts import Question
 from bot.core.words import ChannelName
 from bot.services import polling, watch
 from bot.services.centre import Centre
 
 router = APIRouter()
+PROBE = Question("promotions")  # any table: its answer is remembered for a while, and a failed source is not asked
 
 
 @router.get("/healthz", include_in_schema=False)
@@ -35,6 +37,7 @@ async def readyz(request: Request) -> JSONResponse:
     body["understanding"] = {"engine": health.engine, "wanted": health.wanted, "ok": health.ok}
     if not health.ok or health.detail:
         body["degraded"].append(f"understanding: {health.detail or health.engine}")
+    await centre.facts.rows(PROBE)
     facts = centre.facts.health()
     body["facts"] = {"source": facts.source, "ok": facts.ok}
     if facts.detail:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bot.core.actions import ACTIONS, CONTEXT
+from bot.core.facts import STATES, TABLES
 from bot.core.flow_run import ENGINE_CONTEXT
 from scripts.checker import PATTERNS, check
 from scripts.grammar import parse_condition
@@ -43,6 +44,16 @@ def test_actions() -> None:
 def test_context() -> None:
     page = {key for keys, _ in rows("已知信息 · Context") for key in names(keys)}
     assert page == set(CONTEXT) | ENGINE_CONTEXT
+
+
+def test_fact_tables() -> None:
+    page = {names(cells[0])[0]: names(cells[1]) for cells in rows("接入自己的系统 · Plugging in your own system")}
+    known = {
+        table: [f"{name}*" if column.required else name for name, column in columns.items()]
+        for table, columns in TABLES.items()
+    }
+    assert {table: page.get(table) for table in known} == known
+    assert all(f"{state}," in PAGE or f"{state};" in PAGE or f"{state}（" in PAGE for state in STATES)
 
 
 def test_patterns() -> None:
