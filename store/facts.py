@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from datetime import tzinfo
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import (
     ColumnClause,
@@ -19,11 +22,14 @@ from sqlalchemy import (
     select,
     table,
 )
+from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
 
 from bot.core.facts import MAX_ROWS, TABLES, Change, Changed, Outcome, Question, Row, bare, read_row
 
 THREADS = 4
+STATEMENT_MS = 5_000
+CONNECT_SECONDS = 2
 
 
 class SqlSource:
@@ -32,10 +38,10 @@ class SqlSource:
     name = "sql"
 
     def __init__(self, url: str, zone: tzinfo) -> None:
-        parsed = make_url(url)
-        if parsed.get_backend_name() == "postgresql":
-            parsed = parsed.set(drivername="postgresql+psycopg")
-        self._engine: Engine = create_engine(parsed, pool_size=THREADS, max_overflow=0, pool_pre_ping=True)
+        parsed, options = _read_only(make_url(url))
+        self._engine: Engine = create_engine(
+            parsed, pool_size=THREADS, max_overflow=0, pool_pre_ping=True, connect_args=options
+        )
         self._threads = ThreadPoolExecutor(THREADS, "facts")
         self._zone = zone
 
@@ -62,6 +68,18 @@ class SqlSource:
     async def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._engine.dispose()
+
+
+def _read_only(url: URL) -> tuple[URL, dict[str, Any]]:
+    """The database so that it cannot be written, and gives up by itself on what takes too long."""
+    match url.get_backend_name():
+        case "postgresql":
+            options = f"-c default_transaction_read_only=on -c statement_timeout={STATEMENT_MS}"
+            return url.set(drivername="postgresql+psycopg"), {"connect_timeout": CONNECT_SECONDS, "options": options}
+        case "sqlite" if url.database:
+            path = quote(str(Path(url.database).resolve()))
+            return url.set(database=f"file:{path}", query={"mode": "ro", "uri": "true"}), {"check_same_thread": False}
+    return url, {}
 
 
 def _query(connection: Connection, question: Question) -> Select[tuple[object, ...]] | None:

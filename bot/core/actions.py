@@ -86,7 +86,9 @@ ACTIONS: Mapping[str, Action] = {
         ),
     ),
     "action_size": Action(("product", "product_name", "height", "weight"), ("size_advice",)),
-    "action_promotion": Action(("basket_amount",), ("promotion_text", "free_shipping_from", "amount_missing")),
+    "action_promotion": Action(
+        ("basket_amount",), ("promotion_known", "promotion_text", "free_shipping_from", "amount_missing")
+    ),
     "action_coupon": Action((), ("coupon_text",), commits=True),
     "action_delivery": Action(("city", "about"), ("delivery_text",)),
     "action_warranty": Action(

@@ -138,12 +138,17 @@ def size(scene: Scene, args: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def promotion(scene: Scene, args: Mapping[str, Any]) -> Mapping[str, Any]:
     """What runs today; from which amount shipping is free, and what a basket still lacks (REQ-D20)."""
+    if _rows(scene, "promotions") is None:
+        return {}
     running = _running(scene, "promotions")
     if not running:
-        return {}
+        return {"promotion_known": True}
     language = scene.held.language
     texts = [told for row in running if (told := localised(row, "text", language))]
-    found: dict[str, Any] = {"promotion_text": (" " if language is Language.EN else "").join(texts)}
+    found: dict[str, Any] = {
+        "promotion_known": True,
+        "promotion_text": (" " if language is Language.EN else "").join(texts),
+    }
     levels = [row["free_shipping_from"] for row in running if "free_shipping_from" in row]
     if levels:
         found["free_shipping_from"] = min(levels)

@@ -13,12 +13,13 @@ from collections.abc import Callable
 from typing import Protocol
 
 import structlog
+from sqlalchemy.exc import ArgumentError
 
 from bot.core.facts import Change, Changed, Facts, Health, Outcome, Question, Row, matches
 from bot.core.policy import FactSource as Patience
 from bot.services.facts_http import HttpSource
 from bot.services.library import Library
-from bot.settings import Settings
+from bot.settings import Settings, SettingsError
 from store.facts import SqlSource
 
 log = structlog.get_logger()
@@ -29,7 +30,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 
 def connect(settings: Settings, library: Library) -> Facts:
     """The source HOTLINE_FACTS names: files under the script roots, an SQL database, an HTTP service. A rehearsal may
-    look things up there and changes nothing."""
+    look things up there and changes nothing. Raises SettingsError for a database nobody can open here."""
     if not settings.facts:
         return FileFacts(library)
 
@@ -41,7 +42,10 @@ def connect(settings: Settings, library: Library) -> Facts:
         timeout = patience().timeout.total_seconds()
         source = HttpSource(settings.facts, settings.facts_token.get_secret_value(), settings.zone, timeout)
     else:
-        source = SqlSource(settings.facts, settings.zone)
+        try:
+            source = SqlSource(settings.facts, settings.zone)
+        except (ImportError, ValueError, ArgumentError) as error:  # a driver that is missing, a URL that is none
+            raise SettingsError(f"  HOTLINE_FACTS: {error}") from error
     return PatientFacts(source, patience, read_only=settings.rehearsal is not None)
 
 
@@ -81,12 +85,20 @@ class Source(Protocol):
 
 class PatientFacts:
     """A source somewhere else, with a time limit, a short memory, and a pause after it failed. The same question asked
-    by many turns at once is asked once."""
+    by many turns at once is asked once. `monotonic` is the machine's clock, in seconds."""
 
-    def __init__(self, source: Source, patience: Callable[[], Patience], *, read_only: bool = False) -> None:
+    def __init__(
+        self,
+        source: Source,
+        patience: Callable[[], Patience],
+        *,
+        read_only: bool = False,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._source = source
         self._patience = patience
         self._read_only = read_only
+        self._monotonic = monotonic
         self._kept: OrderedDict[Question, tuple[float, tuple[Row, ...] | None]] = OrderedDict()
         self._asking: dict[Question, asyncio.Task[tuple[Row, ...] | None]] = {}
         self._trouble = ""
@@ -96,7 +108,7 @@ class PatientFacts:
 
     async def rows(self, question: Question) -> tuple[Row, ...] | None:
         until, rows = self._kept.get(question, (0.0, None))
-        if time.monotonic() < until:
+        if self._monotonic() < until:
             return rows
         task = self._asking.get(question)
         if task is None:
@@ -113,7 +125,7 @@ class PatientFacts:
         if not self._may_ask():
             return Changed(Outcome.UNSURE)
         try:
-            async with asyncio.timeout(2 * self._seconds):
+            async with asyncio.timeout(2 * self._limit):
                 done = await self._source.change(change)
         except Exception as error:  # noqa: BLE001 - whatever a foreign system does, the turn goes on without it
             self._failed(error)
@@ -135,21 +147,21 @@ class PatientFacts:
         await self._source.close()
 
     @property
-    def _seconds(self) -> float:
+    def _limit(self) -> float:
         return self._patience().timeout.total_seconds()
 
     def _may_ask(self) -> bool:
         """Whether the source may be asked now; after a pause one question tries it."""
         if not self._trouble:
             return True
-        if time.monotonic() < self._until:
+        if self._monotonic() < self._until:
             return False
-        self._until = time.monotonic() + self._seconds + self._pause
+        self._until = self._monotonic() + self._limit + self._pause
         return True
 
     async def _ask(self, question: Question) -> tuple[Row, ...] | None:
         try:
-            async with asyncio.timeout(self._seconds):
+            async with asyncio.timeout(self._limit):
                 rows = await self._source.ask(question)
         except ValueError as error:
             self._odd = f"{question.table}: {error}"
@@ -165,7 +177,7 @@ class PatientFacts:
         return rows
 
     def _keep(self, question: Question, rows: tuple[Row, ...] | None) -> None:
-        self._kept[question] = (time.monotonic() + self._patience().fresh.total_seconds(), rows)
+        self._kept[question] = (self._monotonic() + self._patience().fresh.total_seconds(), rows)
         self._kept.move_to_end(question)
         if len(self._kept) > KEPT:
             self._kept.popitem(last=False)
@@ -181,4 +193,4 @@ class PatientFacts:
             log.warning("facts.failed", source=self._source.name, why=trouble)
         else:
             self._pause = min(2 * self._pause, LONGEST_PAUSE)
-        self._trouble, self._until = trouble, time.monotonic() + self._pause
+        self._trouble, self._until = trouble, self._monotonic() + self._pause

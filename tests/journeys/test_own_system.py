@@ -159,7 +159,7 @@ async def test_a_faulty_system_is_told_and_a_person_comes(house: House, shop: Sh
 
 
 async def test_a_table_the_system_does_not_have_is_not_known(house: House) -> None:
-    assert "没有正在进行的活动" in await say(house, "最近有什么活动")
+    assert "没有准确的资料" in await say(house, "最近有什么活动")
 
 
 async def test_nothing_is_locked_while_the_system_is_asked(house: House, shop: Shop) -> None:
