@@ -22,19 +22,18 @@ from bot.core.book import (
     Noop,
     Perform,
     SetSlots,
-    Slot,
     Trigger,
     Utter,
 )
 from bot.core.conditions import holds
 from bot.core.filling import coerce, intents_of, known_already
+from bot.core.flow_stack import OpenFlows, with_names
 from bot.core.flow_state import Frame, State, Step, Visit
 from bot.core.wording import PLACEHOLDER, fill, value_of, word
-from bot.core.words import Act, Button, Language, Parse, Say
+from bot.core.words import Act, Button, Parse, Say
 
 MAX_NODES = 100  # nodes passed without waiting
 MAX_ACTS = 12  # actions between two messages of the customer
-MAX_DEPTH = 5  # flows open at once; the oldest interrupted one is let go
 MAX_TRIES = 3  # answers in vain to one question, before a person is called
 NOT_UNDERSTOOD = 2  # messages in a row not understood, before a person is called (REQ-D10)
 TOPICS_SHOWN = 8
@@ -62,21 +61,18 @@ ENGINE_CONTEXT = frozenset(
 """Context keys the engine itself provides, beside the services'."""
 
 
-class Run:
+class Run(OpenFlows):
     """The stack, the slots and what is said, while one message is worked through."""
 
     def __init__(self, book: Book, state: State, context: Mapping[str, Any], parse: Parse | None = None) -> None:
-        self.book = book
+        super().__init__(book, state, context)
         self.before = state
-        self.stack = list(state.stack)
-        self.slots = dict(state.slots)
         self.parse = parse
         self.misses = state.misses
         self.silences = state.silences
         self.angry_turns = state.anger
         self.turns = state.turns
         self.acts = state.acts
-        self.topic = state.topic
         self.request = state.request
         self.offered = state.offered
         self.last = list(state.last)
@@ -85,8 +81,6 @@ class Run:
         self.visits: list[Visit] = []
         self.missed = False
         self.waits = False  # what is open stays as it is, and is not asked again
-        self.about = ""  # the name of the flow a repair speaks of
-        self.given = context
         self._budget = MAX_NODES
         self._abandoned = False
 
@@ -106,7 +100,7 @@ class Run:
             "worried": emotion.worried if emotion else False,
             "turns": self.turns,
             "intent": self.parse.intent if self.parse else None,
-            "flow_name": self.about or self._topic_name(),
+            "flow_name": self.about or self.topic_name(),
             "question": open_question.slot if open_question else None,
             "optional": open_question.optional if open_question else False,
             "said": self.before.said,
@@ -115,33 +109,9 @@ class Run:
         }
 
     @property
-    def language(self) -> Language:
-        return Language(self.given.get("language", Language.ZH))
-
-    @property
     def limit(self) -> int:
         """Messages in a row that may stay not understood, by the operator's policy."""
         return int(self.given.get("not_understood_limit", NOT_UNDERSTOOD))
-
-    @property
-    def question(self) -> Collect | None:
-        """The open question: that of the topmost flow which is not a repair."""
-        frame = self._asking()
-        node = self._node(frame) if frame else None
-        return node if isinstance(node, Collect) else None
-
-    @property
-    def slot(self) -> Slot | None:
-        """The slot the open question fills."""
-        return self.book.slots[self.question.slot] if self.question else None
-
-    @property
-    def tries(self) -> int:
-        frame = self._asking()
-        return frame.tries if frame else 0
-
-    def flow(self, frame: Frame) -> Flow:
-        return self.book.flows[frame.flow]
 
     def trigger(self, intent: str, confidence: float) -> Flow | None:
         """The flow an intent starts now: the first whose guard lets it."""
@@ -154,22 +124,6 @@ class Run:
 
     # ── changes a message makes ──────────────────────────────────────────────────────────────────────────────────────
 
-    def start(self, flow_id: str) -> None:
-        """Opens a flow on top of whatever is open."""
-        flow = self.book.flows[flow_id]
-        self._turn_to(flow)
-        self.stack.append(Frame(flow_id, flow.start))
-        while sum(not frame.called for frame in self.stack) > MAX_DEPTH:
-            second = next(i for i, frame in enumerate(self.stack) if i and not frame.called)
-            self._let_go(self.stack[:second])
-
-    def fill(self, values: Mapping[str, Any]) -> None:
-        """Sets slots on behalf of the topmost flow; they are forgotten with it."""
-        self.slots.update(values)
-        if self.stack:
-            frame = self.stack[-1]
-            self.stack[-1] = replace(frame, filled=_with(frame.filled, values))
-
     def skip(self) -> None:
         """Passes the open question without an answer."""
         node = self.question
@@ -179,7 +133,7 @@ class Run:
 
     def tried(self) -> None:
         """The open question got no answer once more; at the limit it is passed, or a person is called."""
-        frame, node = self._asking(), self.question
+        frame, node = self.asking(), self.question
         if frame is None or node is None:
             return
         self.stack[-1] = replace(frame, tries=frame.tries + 1)
@@ -191,58 +145,9 @@ class Run:
             self.misses = max(self.misses, self.limit)
             self.start("pattern_cannot_handle")
 
-    @property
-    def filled(self) -> list[str]:
-        """The slots of the topmost flow and of those that called it, latest first."""
-        chain = self.stack[self._root_of(len(self.stack) - 1) :]
-        return [name for frame in reversed(chain) for name in reversed(frame.filled)]
-
-    def go_back(self, slot: str) -> bool:
-        """Returns to the question of `slot` if nothing has been done since it was answered."""
-        for at in range(len(self.stack) - 1, self._root_of(len(self.stack) - 1) - 1, -1):
-            frame = self.stack[at]
-            for index, node_id in enumerate(frame.passed):
-                node = self.flow(frame).nodes[node_id]
-                if isinstance(node, Collect) and node.slot == slot:
-                    above = self.stack[at + 1 :]
-                    filled = frame.filled
-                    for dropped in above:
-                        filled = _with(filled, dropped.filled)
-                    # asked=node_id: the value at hand counts even where the question insists on being asked
-                    back = replace(
-                        frame, node=node_id, asked=node_id, tries=0, filled=filled, passed=frame.passed[:index]
-                    )
-                    self.stack[at:] = [back]
-                    return True
-        return False
-
-    def in_chain(self, flow_id: str) -> bool:
-        """Whether the open question belongs to this flow, or to one that it called."""
-        return any(f.flow == flow_id for f in self.stack[self._root_of(len(self.stack) - 1) :])
-
-    def return_to(self, flow_id: str) -> bool:
-        """Drops what was opened over an interrupted flow."""
-        for index, frame in enumerate(self.stack):
-            if frame.flow == flow_id:
-                top = index
-                while top + 1 < len(self.stack) and self.stack[top + 1].called:
-                    top += 1
-                self._let_go(self.stack[top + 1 :])
-                return True
-        return False
-
-    def cancel(self) -> None:
-        """Gives up the topmost flow with the flows it called."""
-        self.about = self._topic_name()
-        self._let_go(self.stack[self._root_of(len(self.stack) - 1) :])
-
-    def end_others(self) -> None:
-        """The conversation is given away: what was interrupted is not returned to."""
-        self._let_go(self.stack[: self._root_of(len(self.stack) - 1)])
-
     def abandon(self) -> None:
         """A flow goes round without waiting: a person is called, once."""
-        self._let_go(list(self.stack))
+        self.let_go(list(self.stack))
         self._budget, self.acts = MAX_NODES, 0
         if not self._abandoned:
             self._abandoned = True
@@ -257,7 +162,7 @@ class Run:
             if self._budget < 0:
                 self.abandon()
                 continue
-            node = self._node(self.stack[-1])
+            node = self.node(self.stack[-1])
             if node is None:
                 if self._finish():
                     return
@@ -299,7 +204,7 @@ class Run:
     def performed(self, result: Mapping[str, Any]) -> None:
         """The action of the topmost node is done; its result becomes slots."""
         frame = self.stack[-1]
-        node = self._node(frame)
+        node = self.node(frame)
         if isinstance(node, Perform):
             action = ACTIONS.get(node.action, Action())
             for name in action.results:  # what is not known now must not be answered from earlier
@@ -345,7 +250,7 @@ class Run:
                 if not asked:
                     return self._ask(node)
                 self.tried()
-                return self._node(self.stack[-1]) is node and self._ask(node)
+                return self.node(self.stack[-1]) is node and self._ask(node)
         self._pass(node)
         return False
 
@@ -361,7 +266,7 @@ class Run:
             frame,
             asked=None,
             tries=0,
-            filled=_with(frame.filled, (node.slot,)),
+            filled=with_names(frame.filled, (node.slot,)),
             passed=(*(p for p in frame.passed if p != node.id), node.id),
         )
         self.go_on(node.next)
@@ -371,15 +276,15 @@ class Run:
         frame = self.stack.pop()
         if frame.called and self.stack:
             parent = self.stack[-1]
-            self.stack[-1] = replace(parent, filled=_with(parent.filled, frame.filled))
-            node = self._node(parent)
+            self.stack[-1] = replace(parent, filled=with_names(parent.filled, frame.filled))
+            node = self.node(parent)
             self.go_on(node.next if node else ())
             return False
-        self._forget(frame)
+        self.forget(frame)
         if not self.stack:
             return False
-        root = self.stack[self._root_of(len(self.stack) - 1)]
-        self._turn_to(self.flow(root))
+        root = self.stack[self.root_of(len(self.stack) - 1)]
+        self.turn_to(self.flow(root))
         if self.flow(frame).repairs:
             return bool(self.says and self.says[-1].buttons)
         self.start("pattern_continue_interrupted")
@@ -387,51 +292,10 @@ class Run:
 
     # ── small change ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _asking(self) -> Frame | None:
-        """The frame whose question is open, below any repair that is running."""
-        for frame in reversed(self.stack):
-            if not self.flow(frame).repairs or frame.asked:
-                return frame if frame.asked is not None and frame.asked == frame.node else None
-        return None
-
-    def _node(self, frame: Frame) -> Node | None:
-        return self.flow(frame).nodes.get(frame.node) if frame.node else None
-
-    def _root_of(self, index: int) -> int:
-        while index > 0 and self.stack[index].called:
-            index -= 1
-        return max(index, 0)
-
-    def _topic_name(self) -> str:
-        for frame in reversed(self.stack):
-            if not frame.called and not self.flow(frame).repairs:
-                return self.flow(frame).names[self.language]
-        return ""
-
-    def _turn_to(self, flow: Flow) -> None:
-        """Remembers what the conversation is about; a repair, or a flow that only leads elsewhere, is no topic."""
-        only_leads = all(isinstance(node, Link) for node in flow.nodes.values())
-        if not flow.repairs and not only_leads:
-            self.topic = flow.id
-
     def _may(self, trigger: Trigger, confidence: float) -> bool:
         """A meaning starts a flow when it is sure enough, by the trigger's threshold and the operator's policy."""
         sure = max(trigger.threshold, float(self.given.get("understand", 0.0)))
         return confidence >= sure and not self.book.flows[trigger.flow].repairs
-
-    def _let_go(self, frames: Iterable[Frame]) -> None:
-        for frame in list(frames):
-            self.stack.remove(frame)
-            self._forget(frame)
-
-    def _forget(self, frame: Frame) -> None:
-        """A flow's own slots end with it; what is known of the person stays, and so does what it persists."""
-        still = {name for open_frame in self.stack for name in open_frame.filled}
-        kept = self.flow(frame).persisted
-        for name in frame.filled:
-            slot = self.book.slots.get(name)
-            if name not in still and name not in kept and not (slot and slot.personal):
-                self.slots.pop(name, None)
 
     def _args(self, node: Perform) -> dict[str, Any]:
         context = self.context()
@@ -504,8 +368,3 @@ class Run:
             missed=self.missed,
             visits=tuple(self.visits),
         )
-
-
-def _with(names: tuple[str, ...], more: Iterable[str]) -> tuple[str, ...]:
-    added = tuple(more)
-    return (*(n for n in names if n not in added), *added)

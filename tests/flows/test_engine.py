@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from bot.core.actions import ACTIONS
 from bot.core.flow import Book, Frame, State, Step, Turn, begin, resume, silence, step
-from bot.core.flow_run import MAX_DEPTH
+from bot.core.flow_stack import MAX_DEPTH
 from bot.core.words import Button, Emotion, Entity, Parse, Say
 from scripts.compiler import Compiler
 from scripts.loader import load_book
