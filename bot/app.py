@@ -25,9 +25,9 @@ from bot.clock import Clock, RehearsalClock
 from bot.core.arrivals import Moved
 from bot.core.words import Channel, ChannelName
 from bot.reports import delivery
-from bot.services import demo, fact_sources, messenger, polling, sandbox
+from bot.services import branches, demo, fact_sources, messenger, polling, reload, sandbox
 from bot.services.centre import Centre
-from bot.services.heartbeat import Heartbeat
+from bot.services.heartbeat import Errand, Heartbeat
 from bot.services.library import Library
 from bot.settings import Settings
 from bot.web import doors, webhooks
@@ -40,6 +40,7 @@ log = structlog.get_logger()
 ROOT = Path(__file__).parents[1]
 SHIPPED = ROOT / "scripts"
 TRAINING = ROOT / "nlu" / "data"
+HOURLY = 3600.0
 
 
 def build(settings: Settings, *, clock: Clock | None = None, with_demo: bool | None = None) -> Centre:
@@ -77,7 +78,15 @@ def create_app(centre: Centre, *, heartbeat: bool = True) -> FastAPI:
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
-        beat = Heartbeat(centre, (("daily_report", delivery.daily), ("trained_model", _take_over_model)))
+        beat = Heartbeat(
+            centre,
+            (
+                Errand("daily_report", delivery.daily),
+                Errand("trained_model", _take_over_model),
+                Errand("edited_scripts", reload.Follower().look, reload.EVERY),
+                Errand("old_passages", _forget_passages, HOURLY),
+            ),
+        )
         app.state.heartbeat = beat
         async with centre.live.running(), centre.understanding.running():
             if heartbeat:
@@ -135,6 +144,11 @@ def _telegram(centre: Centre) -> Poller | None:
 async def _take_over_model(centre: Centre) -> int:
     """What `hotline train` has taught meanwhile goes live without a restart."""
     return int(centre.understanding.reload())
+
+
+async def _forget_passages(centre: Centre) -> int:
+    today = centre.clock.now().astimezone(centre.settings.zone).date()
+    return await centre.db.write(lambda session: branches.forget(session, today))
 
 
 def _clock(settings: Settings) -> Clock:

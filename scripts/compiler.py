@@ -270,6 +270,7 @@ class FlowCompiler:
             persisted=frozenset(raw.get("persisted_slots") or ()),
             interrupts=interrupts,
             menu=raw.get("menu"),
+            shape=_shape(raw.get("steps")),
         )
 
     def _steps(self, raw: Any, after: str | None) -> str | None:
@@ -375,6 +376,11 @@ class FlowCompiler:
             self.compiler.wrong(raw, key, f"no step has the id `{target}`", nearest(target, self.ids))
             return None
         return target
+
+
+def _shape(steps: Any) -> str:
+    plain = json.dumps(steps, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(plain.encode()).hexdigest()[:8]
 
 
 def _ids(steps: Any) -> Iterable[str]:

@@ -7,6 +7,7 @@ from store.conversations import Attachment, Conversation, Message
 from store.coupons import Coupon
 from store.learning import Misunderstood
 from store.outbox import SLOTS, Delivery, Poll, SandboxCall, SandboxText, SlotLease, Worker
+from store.passages import Passage
 from store.people import Address, Consent, Contact, Revision
 from store.staff import AuditEntry, ChatLink, SignInAttempt, SignInLink, Staff, StaffRole, StaffSession
 from store.versions import Version, VersionKind
@@ -42,6 +43,7 @@ __all__ = [
     "Misunderstood",
     "NextStep",
     "NotifyMe",
+    "Passage",
     "Poll",
     "Revision",
     "SandboxCall",

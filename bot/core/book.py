@@ -182,6 +182,7 @@ class Flow:
     persisted: frozenset[str] = frozenset()
     interrupts: Interrupts = Interrupts.NORMAL
     menu: int | None = None  # its rank among the topics offered to a customer who does not know where to begin
+    shape: str = ""  # a hash of its steps: two versions of a book with the same steps count their branches together
 
     @property
     def repairs(self) -> bool:

@@ -197,9 +197,13 @@ class Run(OpenFlows):
 
     def go_on(self, branches: Iterable[Branch]) -> None:
         """Moves the topmost flow along the first branch whose condition holds; without one it ends."""
-        context = self.context()
-        to = next((b.to for b in branches if b.when is None or holds(b.when, self.slots, context)), None)
-        self.stack[-1] = replace(self.stack[-1], node=to)
+        context, frame = self.context(), self.stack[-1]
+        for place, branch in enumerate(branches):
+            if branch.when is None or holds(branch.when, self.slots, context):
+                self.visits.append(Visit(frame.flow, frame.node or "", place))
+                self.stack[-1] = replace(frame, node=branch.to)
+                return
+        self.stack[-1] = replace(frame, node=None)
 
     def performed(self, result: Mapping[str, Any]) -> None:
         """The action of the topmost node is done; its result becomes slots."""

@@ -92,10 +92,11 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """A node the engine passed, for `--explain` and for counting branches."""
+    """A node the engine came to; with `branch`, the place of the way it left by among the node's `next`."""
 
     flow: str
     node: str
+    branch: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
@@ -68,16 +69,22 @@ NEXT_DUE: Sequence[Callable[[Session, datetime], datetime | None]] = (
 )
 
 
-Errand = Callable[[Centre], Awaitable[int]]
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """What another room wants done every so many seconds; it knows itself whether it is due."""
+
+    name: str
+    run: Callable[[Centre], Awaitable[int]]
+    every: float = ERRANDS_EVERY
 
 
 class Heartbeat:
     """Runs while the process does. `share` is what this worker may claim; None on SQLite, where it is alone.
 
-    `errands` are what other rooms want done now and then, such as the daily report; each knows whether it is due.
+    `errands` are what other rooms want done now and then, such as the daily report.
     """
 
-    def __init__(self, centre: Centre, errands: Sequence[tuple[str, Errand]] = ()) -> None:
+    def __init__(self, centre: Centre, errands: Sequence[Errand] = ()) -> None:
         self._centre = centre
         self._errands = tuple(errands)
         self._pace = Pace(centre.settings.redis_url)
@@ -94,7 +101,9 @@ class Heartbeat:
         self._scheduler.add_job(self.beat, "interval", seconds=patience, id="beat", **every)
         self._scheduler.add_job(self._lease, "interval", seconds=LEASE_EVERY, id="lease", **every)
         self._scheduler.add_job(self._sweep, "interval", seconds=SWEEP_EVERY, id="sweep", **every)
-        self._scheduler.add_job(self.run_errands, "interval", seconds=ERRANDS_EVERY, id="errands", **every)
+        for errand in self._errands:
+            run = partial(self._run, errand)
+            self._scheduler.add_job(run, "interval", seconds=errand.every, id=errand.name, **every)
         # A beat may take longer than its interval when much is due; the next one then simply waits.
         logging.getLogger("apscheduler.scheduler").setLevel(logging.ERROR)
         self._scheduler.start()
@@ -132,10 +141,10 @@ class Heartbeat:
 
     async def run_errands(self) -> int:
         """Once around the errands; gives how much there was."""
-        handled = 0
-        for name, errand in self._errands:
-            handled += await self._guarded(name, partial(errand, self._centre))
-        return handled
+        return sum([await self._run(errand) for errand in self._errands])
+
+    async def _run(self, errand: Errand) -> int:
+        return await self._guarded(errand.name, partial(errand.run, self._centre))
 
     async def _tick(self, tick: Tick) -> int:
         now = self._centre.clock.now()

@@ -1,14 +1,15 @@
 """Scripts and policies as this process holds them: the current version, and any older one a row still pins.
 
-Files are read once and again on `reload`; a version enters the database as soon as something can pin it, so that a pin
-survives an edited file, a restart and another host (DESIGN §4). A broken file never replaces a good version.
+Files are read at start and again by `read` (bot/services/reload.py says when); a version enters the database before
+something can pin it, so that a pin survives an edited file, a restart and another host (DESIGN §4). A broken file never
+replaces a good version.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -26,7 +27,8 @@ from bot.core.words import Language
 from scripts.calendars import calendar_of
 from scripts.facts import Tables, load_tables
 from scripts.loader import book_from_json, dump_book, load_book
-from scripts.policies import dump, from_json, load_policies
+from scripts.policies import PolicyError, dump, from_json, load_policies
+from scripts.source import ScriptsError
 from store.tables import Version, VersionKind
 
 
@@ -62,7 +64,9 @@ class Library:
         self._zone, self._language = zone, language
         self._books: dict[str, Book] = {}
         self._policies: dict[str, Policies] = {}
-        self._lock = threading.Lock()
+        self.reloading = asyncio.Lock()
+        self.seen = self.fingerprint()
+        self.refused: tuple[str, ...] = ()
         self._shelf = self._load()
 
     @property
@@ -84,16 +88,40 @@ class Library:
         tables = load_tables(self._roots, ZoneInfo(policies.zone))
         return Shelf(book, policies, version, calendar_of(policies.holidays, year), year, tables)
 
-    def reload(self, session: Session, now: datetime) -> Shelf:
-        """Reads the files again; raises the loader's errors and then leaves what was current in place."""
-        with self._lock:
-            self._shelf = self._load()
-        self.keep(session, now)
-        return self.current
+    def fingerprint(self) -> str:
+        """Of every file under the roots, by name, size and time of its last change; cheap enough to ask each second."""
+        found = []
+        for root in self._roots:
+            for path in sorted(root.rglob("*.yml")):
+                try:
+                    known = path.stat()
+                except FileNotFoundError:  # removed just now
+                    continue
+                found.append((str(path), known.st_size, known.st_mtime_ns))
+        return hashlib.sha256(repr(found).encode()).hexdigest()
 
-    def keep(self, session: Session, now: datetime) -> None:
-        """Puts the current versions into the database, once."""
-        shelf = self.current
+    def read(self) -> Shelf | None:
+        """Reads the files again and gives what they hold, which is not current yet (`adopt`). None where they are
+        broken: `refused` then says in which file and line, as `hotline check` does. No transaction may be open."""
+        self.seen = self.fingerprint()
+        try:
+            shelf = self._load()
+        except (ScriptsError, PolicyError) as error:
+            self.refused = tuple(map(str, error.problems))
+            return None
+        except OSError as error:
+            self.refused = (f"{error.filename}: {error.strerror}",)
+            return None
+        self.refused = ()
+        return shelf
+
+    def adopt(self, shelf: Shelf) -> None:
+        """Makes what `read` gave current; it is in the database already (`keep`)."""
+        self._shelf = shelf
+
+    def keep(self, session: Session, now: datetime, shelf: Shelf | None = None) -> None:
+        """Puts these versions, by default the current ones, into the database, once."""
+        shelf = shelf or self.current
         for kind, key, body in (
             (VersionKind.BOOK, shelf.book.version, {"source": dump_book(shelf.book)}),
             (VersionKind.POLICIES, shelf.policies_version, dump(shelf.policies)),

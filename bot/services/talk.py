@@ -12,11 +12,11 @@ import structlog
 from sqlalchemy.orm import Session
 
 from bot.core import flow
-from bot.core.flow import Book, State, Step, Turn
+from bot.core.flow import Book, State, Step, Turn, Visit
 from bot.core.policy import Policies
 from bot.core.wording import pieces
 from bot.core.words import Author, ChannelName, ConversationState, Emotion, Parse, Say, Urgency
-from bot.services import contacts, handoff, outbox
+from bot.services import branches, contacts, handoff, outbox
 from bot.services.actions import ACTIONS
 from bot.services.centre import Centre
 from bot.services.conversations import Held, add_lines
@@ -151,15 +151,18 @@ def _play(
     kept = {**stored.get("context", {}), **(extra or {})}
     context = {**context_of(centre, held), **kept}
     says: list[Say] = []
+    visits: list[Visit] = []
     try:
         if greet and not stored and START in book.flows:
             opening = _finish(session, centre, held, flow.begin(book, state, START, context, now), book, context, now)
             says += opening[1]
+            visits += opening[0].visits
             state = opening[0].state
         step, said = _finish(
             session, centre, held, decide(book, state, context), book, context, now, emotion=emotion.anger
         )
         says += said
+        visits += step.visits
     except (LookupError, ValueError, TypeError) as error:
         raise StuckError(str(error)) from error
     held.flow = {
@@ -169,6 +172,7 @@ def _play(
         "missed": step.missed,
         **({"context": kept} if kept else {}),
     }
+    branches.keep(session, held.id, book, visits, now.astimezone(centre.settings.zone).date())
     policies = centre.library.current.policies
     lines = in_pieces(says, policies, held.channel)
     _write(session, centre, held, lines, policies, now, reply_to=reply_to, asked=not step.done)
@@ -204,14 +208,15 @@ def _finish(
     emotion: int = 0,
 ) -> tuple[Step, list[Say]]:
     """Performs the actions a step asks for until it wants nothing more but the customer."""
-    says = list(step.says)
+    says, visits = list(step.says), list(step.visits)
     for _ in range(MAX_ACTS):
         if step.act is None:
-            return step, says
+            return replace(step, visits=tuple(visits)), says
         perform = ACTIONS[step.act.name]
         result = perform(Scene(session, centre, held, now, step.state.slots, emotion), step.act.args)
         step = flow.resume(book, step.state, result, {**context, **context_of(centre, held)}, now)
         says += step.says
+        visits += step.visits
     raise StuckError(f"more than {MAX_ACTS} actions in one turn")
 
 

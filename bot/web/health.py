@@ -33,6 +33,7 @@ async def readyz(request: Request) -> JSONResponse:
     except Exception as error:  # noqa: BLE001 - whatever it is, without the database nothing can be served
         return JSONResponse({"status": "unable", "database": type(error).__name__}, 503)
     body["degraded"] += [f"overdue {o.what}: {o.count} since {o.oldest.isoformat()}" for o in late]
+    body["degraded"] += [f"scripts refused, the old ones stay: {each}" for each in centre.library.refused]
     health = centre.understanding.health()
     body["understanding"] = {"engine": health.engine, "wanted": health.wanted, "ok": health.ok}
     if not health.ok or health.detail:
