@@ -38,6 +38,7 @@ SECTIONS: tuple[tuple[str, str, Function], ...] = (
     ("/console/callbacks", N_("回电"), Function.MANAGE_CALLBACKS),
     ("/console/reports", N_("报表"), Function.SEE_REPORTS),
     ("/console/incidents", N_("事件与公告"), Function.OPEN_INCIDENT),
+    ("/console/scripts", N_("话术"), Function.SEE_REPORTS),
     ("/console/learning", N_("学习"), Function.EDIT_POLICIES),
     ("/console/audit", N_("审计"), Function.SEE_AUDIT),
     ("/console/staff", N_("员工"), Function.MANAGE_STAFF),

@@ -134,14 +134,14 @@ def facts_of(book: Book, language: Language, slots: Mapping[str, Any], *, full: 
         slot = book.slots.get(name)
         if slot is None or not slot.labels or value in (None, ""):
             continue
-        shown = value if isinstance(value, bool) else _value_name(book, language, name, str(value))
+        shown = value if isinstance(value, bool) else value_name(book, language, name, str(value))
         if not full and name in SENSITIVE and isinstance(shown, str):
             shown = mask(shown) if name == "phone" else HIDDEN
         told.append((slot.labels.get(language, name), shown))
     return told
 
 
-def _value_name(book: Book, language: Language, slot: str, value: str) -> str:
+def value_name(book: Book, language: Language, slot: str, value: str) -> str:
     """A value as the button that sets it is called; itself where no button does."""
     for variants in book.responses.values():
         for variant in variants:

@@ -32,10 +32,13 @@ DONE: Mapping[str, str] = {
     "resumed": N_("已继续发送。"),
     "broadcast_cancelled": N_("已取消。"),
     "taught": N_("已作为例句保存，运行 hotline train 后生效。"),
+    "scripts_new": N_("已采用改过的文件，从下一个会话开始生效。"),
+    "scripts_same": N_("文件没有变化，用的就是现在的话术。"),
     "signed_out": N_("您已退出登录。"),
 }
 
 REFUSED: Mapping[str, str] = {
+    "scripts_broken": N_("文件有错，没有采用，请看下面的说明。"),
     "sign_in_wrong": N_("用户名或密码不对，请再试一次。"),
     "sign_in_too_many": N_("尝试次数过多，请过十五分钟再试，或请管理员发一个登录链接。"),
     "link_used": N_("这个登录链接已经用过或已过期，请管理员再发一个。"),

@@ -16,6 +16,7 @@ from bot.console import (
     learning,
     office,
     reports,
+    scripts,
     sign_in,
 )
 
@@ -31,6 +32,7 @@ ROOMS = (
     incidents,
     broadcasts,
     reports,
+    scripts,
     learning,
     office,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import event
+from sqlalchemy import Engine, event
 
 from bot.core.book import Utter
 from bot.core.words import ChannelName, Incoming, Language
@@ -64,10 +64,9 @@ async def test_a_turn_costs_one_statement_more_at_most(centre: Centre) -> None:
     def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
         statements.append(statement)
 
-    engine = centre.db.write_now(lambda s: s.get_bind())
-    event.listen(engine, "before_cursor_execute", note)
+    event.listen(Engine, "before_cursor_execute", note)
     await tell(centre, "a", "/stop_contact", 2)
-    event.remove(engine, "before_cursor_execute", note)
+    event.remove(Engine, "before_cursor_execute", note)
     assert sum("passage" in statement for statement in statements) == 1
 
 
