@@ -223,7 +223,7 @@ def _ways_back(steps: Sequence[Step]) -> Iterator[tuple[int, int]]:
 
 def _box(step: Step, reader: Reader) -> Shape:
     said = step.texts[0][0 if reader.language is Language.ZH else 1] if step.texts else step.title
-    lines = tuple(_lines(said, BOX - 2 * PAD, BOX_LINES))
+    lines = tuple(_lines(said, BOX - 2 * PAD, BOX_LINES)) if said else ()
     head = f"{step.number} {step.kind}"
     if isinstance(step.node, Collect):
         head = f"{head} · {step.title}"
