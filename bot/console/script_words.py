@@ -66,6 +66,7 @@ ACTIONS: Mapping[str, str] = {
     "action_size": N_("查尺码"),
     "action_promotion": N_("查优惠"),
     "action_coupon": N_("发优惠券"),
+    "action_delivery": N_("查送达时间"),
     "action_warranty": N_("查保修政策"),
     "action_book_visit": N_("预约上门"),
     "action_move_visit": N_("上门改期"),
