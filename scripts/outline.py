@@ -12,8 +12,6 @@ ROWS = {  # what an action leaves in the database
     "action_open_case": "case",
     "action_red_flag": "case",
     "action_book_visit": "case",
-    "action_change_order": "case",
-    "action_coupon": "coupon",
     "action_add_note": "note",
     "action_book_callback": "callback",
     "action_handoff": "hand-off",
