@@ -226,9 +226,9 @@ def delivery(scene: Scene, args: Mapping[str, Any]) -> Mapping[str, Any]:
     elsewhere = row["city_zh"] == EVERYWHERE_ELSE
     named = text(language, N_("其他城市")) if elsewhere else localised(row, "city", language)
     if first == last:
-        told = text(language, N_("寄%(city)s一般走%(courier)s，平时%(last)s天左右。"), city=named, **values)
+        told = text(language, N_("寄到%(city)s一般走%(courier)s，平时%(last)s天左右。"), city=named, **values)
     else:
-        told = text(language, N_("寄%(city)s一般走%(courier)s，平时%(first)s到%(last)s天。"), city=named, **values)
+        told = text(language, N_("寄到%(city)s一般走%(courier)s，平时%(first)s到%(last)s天。"), city=named, **values)
     return {"delivery_text": told}
 
 

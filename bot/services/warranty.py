@@ -75,9 +75,7 @@ def warranty(scene: Scene, args: Mapping[str, Any]) -> Mapping[str, Any]:
     told = {
         "warranty_known": True,
         "warranty_allowed": granted,
-        "warranty_text": _joined(
-            language, _told(wish, verdict, claim, limits, language), fee.get("warranty_fee_text", "")
-        ),
+        "warranty_text": _told(wish, verdict, claim, limits, language, fee.get("warranty_fee_text", "")),
         "warranty_papers": _papers(ruling.papers, language) if isinstance(ruling, Granted) else None,
         "warranty_fee": fee.get("warranty_fee"),
         "warranty_fee_text": fee.get("warranty_fee_text"),
@@ -111,14 +109,15 @@ def _claim(args: Mapping[str, Any], days: int) -> Claim:
 # ── in words ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _told(wish: Wish, verdict: Verdict, claim: Claim, limits: Warranty, language: Language) -> str:
+def _told(wish: Wish, verdict: Verdict, claim: Claim, limits: Warranty, language: Language, fee: str) -> str:
+    """What the table says of the wish, with what else the customer may choose."""
     ruling = verdict[wish]
     named = text(language, WISHES[wish])
+    others = [text(language, WISHES[each]) for each in Wish if each is not wish and isinstance(verdict[each], Granted)]
     if isinstance(ruling, Refused):
         told = text(language, REASONS[ruling.reason])
         if ruling.reason is Reason.TOO_LATE:
             told = text(language, REASONS[ruling.reason], days=claim.days, wish=named)
-        others = [text(language, WISHES[each]) for each in Wish if isinstance(verdict[each], Granted)]
         if others:
             told = _joined(language, told, text(language, N_("现在还可以%(choices)s。"), choices=_or(others, language)))
         return told
@@ -128,6 +127,9 @@ def _told(wish: Wish, verdict: Verdict, claim: Claim, limits: Warranty, language
     if wish is Wish.EXCHANGE and limits.replacement_days is not None:
         soon = text(language, N_("检测确认后，收到您的机器起%(days)s天内寄出新的。"), days=limits.replacement_days)
         told = _joined(language, told, soon)
+    told = _joined(language, told, fee)
+    if others:
+        told = _joined(language, told, text(language, N_("也可以%(choices)s。"), choices=_or(others, language)))
     return told
 
 
