@@ -2,9 +2,9 @@
 
 With many examples an intent a linear support-vector machine is best, with few a softmax regression. Neither gives
 probabilities one may believe, and neither knows what it was never told; both are learnt from rehearsals: the model is
-fitted again without some of the examples and without some whole intents, and judged on those. From the first come the
-temperature (0.8 is right 80 % of the time) and the figures of the training report, from the second the detector of
-texts that no intent covers.
+fitted again without some of the examples and without some whole intents, and judged on those as they would be met: an
+answer-only intent wins only where it is expected. From the first come the temperature (0.8 is right 80 % of the time)
+and the figures of the training report, from the second the detector of texts that no intent covers.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -19,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.sparse import csr_matrix, diags, hstack
-from scipy.special import log_softmax
+from scipy.special import log_softmax, softmax
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
@@ -29,7 +30,7 @@ from nlu.encoder import Encode
 from nlu.engine import OUT_OF_SCOPE
 from nlu.examples import Example
 from nlu.features import grams
-from nlu.model import Block, Detector, Model, Table, reading
+from nlu.model import EXPECTED, Block, Detector, Model, Table, reading
 
 FEW = 20
 """Below so many examples an intent (median) a softmax regression is fitted."""
@@ -47,9 +48,16 @@ DENSE_SHARE = 1.0
 
 SVM_COST = 0.7
 SOFTMAX_COST = 10.0
-REHEARSALS = 3
+FOLDS = 3
+FOLDS_OF_MANY = 6
+"""A rehearsal leaves out a third of the examples, each another; the only one where there are many a sixth: the less is
+left out, the more what is judged is like the model that will be asked."""
+
 HELD_OUT_INTENTS = 5
 """A rehearsal leaves out every fifth intent."""
+
+MISLABELLED = 0.02
+"""The share of examples taken to be labelled by mistake: a few wild ones must not make the model doubt everything."""
 
 MAY_LOSE = 0.03
 """The share of rightly understood examples the detector may turn away."""
@@ -66,10 +74,13 @@ Doubles = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Rehearsed:
-    """What a rehearsal said of examples it had not seen: `scores` (examples × intents), right intent by number."""
+    """What a rehearsal said of examples it had not seen: `scores` (examples × intents), and `odds`, what being met in a
+    conversation adds to each intent's log-odds.
+    """
 
     examples: Ints
     scores: Doubles
+    odds: Doubles
     known: Doubles
     absent: Bools
 
@@ -100,7 +111,11 @@ def fit(
     encode: Encode | None = None,
 ) -> Fitted:
     """Trains on `examples`, with an encoder's embeddings beside the words if given; needs two intents (ValueError)."""
-    with threadpool_limits(limits=1):  # the matrices are small: more threads only wait for each other
+    with (
+        threadpool_limits(limits=1),
+        warnings.catch_warnings(),
+    ):  # small matrices: more threads only wait for each other
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the last digits do not matter
         return _fit(examples, answer_only, progress, encode)
 
 
@@ -119,16 +134,19 @@ def _fit(examples: Sequence[Example], answer_only: frozenset[str], progress: Pro
     tables = _tables(texts, SHARES_OF_FEW if few else SHARES)
     dense = csr_matrix(encode(texts) * DENSE_SHARE) if encode else csr_matrix((len(texts), 0))
     oos = number.get(OUT_OF_SCOPE)
-    rehearsals = []
-    rounds = 1 if len(examples) >= MANY else REHEARSALS
-    for n in range(rounds):
-        progress("rehearsal", 0.1 + 0.6 * n / rounds)
-        rehearsals.append(_rehearse(tables, dense, labels, len(intents), n, oos))
-    progress("fitting", 0.7)
-    everything = np.ones(len(labels), bool)
-    weights, bias = _solve(csr_matrix(hstack([_scaled(tables, everything)[0], dense])), labels, len(intents))
+    odds = _odds(intents, answer_only)
+    with ThreadPoolExecutor(2) as pool:  # the solver lets other threads run meanwhile
+        everything = csr_matrix(hstack([_scaled(tables, np.ones(len(labels), bool))[0], dense]))
+        solved = pool.submit(_solve, everything, labels, len(intents))
+        rehearsals = []
+        rounds, folds = (1, FOLDS_OF_MANY) if len(examples) >= MANY else (FOLDS, FOLDS)
+        for n in range(rounds):
+            progress("rehearsal", 0.1 + 0.6 * n / rounds)
+            rehearsals.append(_rehearse(tables, dense, labels, odds, n, folds))
+        progress("fitting", 0.7)
+        weights, bias = solved.result()
     progress("calibration", 0.95)
-    temperature = _temperature(rehearsals, labels)
+    temperature = _temperature(rehearsals, labels, oos, 0.0 if few else MISLABELLED)
     idf = np.concatenate([table.idf for table in tables])
     model = Model(
         intents=intents,
@@ -137,7 +155,7 @@ def _fit(examples: Sequence[Example], answer_only: frozenset[str], progress: Pro
         table=Table.of((weights[: len(idf)] * idf[:, None]).astype(np.float32), idf.astype(np.float32)),
         bias=bias.astype(np.float32),
         temperature=temperature,
-        detector=_detector(rehearsals, labels, oos),
+        detector=_detector(rehearsals, labels, oos, temperature),
         dense=(weights[-dense.shape[1] :] * DENSE_SHARE).astype(np.float32) if encode else None,
     )
     progress("done", 1.0)
@@ -185,19 +203,19 @@ def _scaled(tables: Sequence[_Table], seen: Bools) -> tuple[csr_matrix, Doubles]
 
 
 def _rehearse(
-    tables: Sequence[_Table], dense: csr_matrix, labels: Ints, intents: int, n: int, oos: int | None
+    tables: Sequence[_Table], dense: csr_matrix, labels: Ints, odds: Doubles, n: int, folds: int
 ) -> Rehearsed:
     """Fits without a share of the examples and without some intents, and judges those."""
+    intents = len(odds)
     random = np.random.default_rng(SEED + n)
     fold = np.empty(len(labels), int)
     for intent in range(intents):  # every intent is spread evenly over the folds
         mine = np.flatnonzero(labels == intent)
-        fold[random.permutation(mine)] = (np.arange(len(mine)) + intent) % REHEARSALS
+        fold[random.permutation(mine)] = (np.arange(len(mine)) + intent) % folds
     absent_intents = (
         random.permutation(intents) % HELD_OUT_INTENTS == n if intents >= HELD_OUT_INTENTS else np.zeros(intents, bool)
     )
-    if oos is not None:
-        absent_intents[oos] = False
+    absent_intents &= np.isfinite(odds.diagonal())  # all but out of scope, which is no intent
     absent = absent_intents[labels]
     seen = (fold != n) & ~absent
     rows, known = _scaled(tables, seen)
@@ -207,17 +225,15 @@ def _rehearse(
     judged = np.flatnonzero(~seen)
     scores = np.full((len(judged), intents), -np.inf)
     scores[:, present] = rows[judged] @ weights + bias
-    return Rehearsed(judged, scores, known[judged], absent[judged])
+    return Rehearsed(judged, scores, odds[labels[judged]], known[judged], absent[judged])
 
 
 def _solve(rows: csr_matrix, labels: Ints, intents: int) -> tuple[Doubles, Doubles]:
     """Weights (grams × intents) and bias (intents)."""
     few = np.median(np.bincount(labels, minlength=intents)) < FEW
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # the last digits do not matter
-        if few:
-            return _softmax(rows, labels)
-        machine = LinearSVC(C=SVM_COST, tol=0.01, random_state=SEED).fit(rows, labels)
+    if few:
+        return _softmax(rows, labels)
+    machine = LinearSVC(C=SVM_COST, tol=0.1, random_state=SEED).fit(rows, labels)
     weights, bias = machine.coef_.T, machine.intercept_
     return (np.hstack([-weights, weights]), np.hstack([-bias, bias])) if intents == 2 else (weights, bias)
 
@@ -242,36 +258,45 @@ def _blocks(tables: Sequence[_Table]) -> tuple[Block, ...]:
     return tuple(blocks)
 
 
-def _temperature(rehearsals: Sequence[Rehearsed], labels: Ints) -> float:
+def _odds(intents: Sequence[str], answer_only: frozenset[str]) -> Doubles:
+    """What nlu.model adds to the log-odds of each intent (column) when an example of each (row) is met."""
+    never = np.array([intent in answer_only or intent == OUT_OF_SCOPE for intent in intents])
+    odds = np.tile(np.where(never, -np.inf, 0.0), (len(intents), 1))
+    expected = np.flatnonzero([intent in answer_only for intent in intents])
+    odds[expected, expected] = EXPECTED
+    return odds
+
+
+def _temperature(rehearsals: Sequence[Rehearsed], labels: Ints, oos: int | None, mislabelled: float) -> float:
     """The divisor under which the unseen examples' true intents were most probable."""
 
     def surprise(log_temperature: float) -> float:
         total = 0.0
         for part in rehearsals:
-            mine = ~part.absent
-            chances = log_softmax(part.scores[mine] / np.exp(log_temperature), axis=1)
-            total -= float(chances[np.arange(len(chances)), labels[part.examples[mine]]].sum())
+            mine = ~part.absent & (labels[part.examples] != oos)
+            chances = softmax(part.scores[mine] / np.exp(log_temperature) + part.odds[mine], axis=1)
+            right = chances[np.arange(len(chances)), labels[part.examples[mine]]]
+            total -= float(np.log((1 - mislabelled) * right + (mislabelled or 1e-12) / chances.shape[1]).sum())
         return total
 
     return float(np.exp(minimize_scalar(surprise, bounds=(-5, 3), method="bounded").x))
 
 
-def _detector(rehearsals: Sequence[Rehearsed], labels: Ints, oos: int | None) -> Detector:
+def _detector(rehearsals: Sequence[Rehearsed], labels: Ints, oos: int | None, temperature: float) -> Detector:
     """Learnt from unseen examples of known intents against those of absent intents and of the out-of-scope label.
 
     The two kinds of strangers weigh the same, whatever their number, and together as much as the known.
     """
     readings, kinds, right = [], [], []
     for part in rehearsals:
-        outside = part.scores[:, oos] if oos is not None else None
-        scores = part.scores.copy()
-        if oos is not None:
-            scores[:, oos] = -np.inf
-        best, ordered = scores.argmax(axis=1), -np.sort(-scores, axis=1)[:, :2].astype(np.float32)
-        for n, example in enumerate(part.examples):
-            readings.append(reading(ordered[n], None if outside is None else float(outside[n]), part.known[n].tolist()))
-            kinds.append(2 if labels[example] == oos else 1 if part.absent[n] else 0)
-            right.append(kinds[-1] == 0 and best[n] == labels[example])
+        true = labels[part.examples]
+        met = part.scores + part.odds * temperature
+        best, ordered = met.argmax(axis=1), -np.sort(-met, axis=1)[:, :3].astype(np.float32)
+        for n in np.flatnonzero(np.isfinite(ordered[:, 0])).tolist():
+            outside = None if oos is None else float(part.scores[n, oos])
+            readings.append(reading(ordered[n], outside, part.known[n].tolist()))
+            kinds.append(2 if true[n] == oos else 1 if part.absent[n] else 0)
+            right.append(kinds[-1] == 0 and best[n] == true[n])
     table, kind = np.array(readings), np.array(kinds)
     counts = np.bincount(kind, minlength=3)
     strangers = int((counts[1:] > 0).sum())

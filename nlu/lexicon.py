@@ -45,24 +45,26 @@ class Lexicon:
                 else:
                     self._english[tuple(_WORD.findall(word))].append(group)
         self._known = frozenset(word for phrase in self._english for word in phrase)
-        self._reach: dict[str, int] = {}  # by its first character or word, how far a phrase may go
+        lengths: defaultdict[str, set[int]] = defaultdict(set)
         for phrase in (*self._chinese, *self._english):
-            self._reach[phrase[0]] = max(len(phrase), self._reach.get(phrase[0], 0))
+            lengths[phrase[0]].add(len(phrase))
+        self._lengths = {
+            first: tuple(each) for first, each in lengths.items()
+        }  # of phrases, by first character or word
         self._stem = lru_cache(20_000)(self._root)
 
     def groups(self, plain: str) -> set[str]:
         """The groups of which `plain` (normalised) has a word."""
         found: set[str] = set()
-        reach = self._reach.get
+        lengths = self._lengths.get
         for start, first in enumerate(plain):
-            for end in range(start + 1, min(start + reach(first, 0), len(plain)) + 1):
-                if groups := self._chinese.get(plain[start:end]):
+            for length in lengths(first, ()):
+                if groups := self._chinese.get(plain[start : start + length]):
                     found.update(groups)
-        words = tuple(_WORD.findall(plain))
-        roots = tuple(map(self._stem, words))
+        roots = tuple(map(self._stem, _WORD.findall(plain)))
         for start, first in enumerate(roots):
-            for end in range(start + 1, min(start + max(reach(first, 0), reach(words[start], 0)), len(words)) + 1):
-                if groups := self._english.get(words[start:end]) or self._english.get(roots[start:end]):
+            for length in lengths(first, ()):
+                if groups := self._english.get(roots[start : start + length]):
                     found.update(groups)
         return found
 

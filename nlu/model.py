@@ -9,8 +9,9 @@ import json
 import math
 import os
 import zipfile
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from nlu.features import grams
 
 Floats = NDArray[np.float32]
 
-FORMAT = "7"
+FORMAT = "8"
 """Changes whenever a stored model of before could not be read or would mean something else."""
 
 EXPECTED = math.log(3.0)
@@ -103,8 +104,8 @@ class Model:
     def judge(
         self,
         text: str,
-        enabled: Collection[str] | None = None,
-        expecting: Collection[str] = (),
+        enabled: frozenset[str] | None = None,
+        expecting: frozenset[str] = frozenset(),
         best: int = 10,
         embedding: Floats | None = None,
     ) -> Verdict:
@@ -115,7 +116,7 @@ class Model:
         scores, known = self.scores(text)
         if self.dense is not None and embedding is not None:
             scores += embedding @ self.dense
-        candidates = scores + self._mask(enabled, expecting)
+        candidates = scores + self.temperature * _odds(self.intents, self.answer_only, enabled, expecting)
         order = np.argsort(-candidates)[:best]
         if not math.isfinite(candidates[order[0]]):
             return Verdict((), 0.0, fits=False)
@@ -123,7 +124,7 @@ class Model:
         shares = (chances[order] / chances.sum()).tolist()
         ranking = tuple((self.intents[i], p) for i, p in zip(order.tolist(), shares, strict=True) if p > 0)
         outside = float(scores[self.outside]) if self.outside is not None else None
-        in_scope = self.detector.in_scope(reading(candidates[order[:2]], outside, known))
+        in_scope = self.detector.in_scope(reading(candidates[order[:3]], outside, known))
         return Verdict(ranking, in_scope, fits=in_scope >= self.detector.threshold)
 
     def scores(self, text: str) -> tuple[Floats, tuple[float, ...]]:
@@ -133,8 +134,7 @@ class Model:
         shares: list[float] = []
         known = []
         for block, found in zip(self.blocks, grams(text), strict=True):
-            look_up = block.rows.get
-            mine = [row for gram in found if (row := look_up(gram)) is not None]
+            mine = [block.rows[gram] for gram in found & block.rows.keys()]
             known.append(len(mine) / len(found) if found else 0.0)
             if mine:
                 scale = block.share / math.sqrt(sum([squares[row] for row in mine]))
@@ -149,21 +149,6 @@ class Model:
     def outside(self) -> int | None:
         """The number of the label of texts that no intent covers, where the examples have one."""
         return self.intents.index(OUT_OF_SCOPE) if OUT_OF_SCOPE in self.intents else None
-
-    def _mask(self, enabled: Collection[str] | None, expecting: Collection[str]) -> Floats:
-        """What to add to the scores so that only candidates can win. Out of scope is none: the detector says so."""
-        never = self.answer_only | {OUT_OF_SCOPE}
-        return np.array(
-            [
-                EXPECTED * self.temperature
-                if intent in expecting
-                else -np.inf
-                if intent in never or (enabled is not None and intent not in enabled)
-                else 0.0
-                for intent in self.intents
-            ],
-            np.float32,
-        )
 
     def save(self, path: Path) -> None:
         """Writes the model whole or not at all."""
@@ -222,12 +207,32 @@ class Model:
             raise BadModel(f"{path.name}: {error}") from error
 
 
+@lru_cache(256)
+def _odds(
+    intents: tuple[str, ...], answer_only: frozenset[str], enabled: frozenset[str] | None, expecting: frozenset[str]
+) -> Floats:
+    """What to add to the log-odds so that only candidates can win. Out of scope is none: the detector says so."""
+    never = answer_only | {OUT_OF_SCOPE}
+    return np.array(
+        [
+            EXPECTED
+            if intent in expecting
+            else -np.inf
+            if intent in never or (enabled is not None and intent not in enabled)
+            else 0.0
+            for intent in intents
+        ],
+        np.float32,
+    )
+
+
 def reading(best: Floats, outside: float | None, known: Sequence[float]) -> Floats:
-    """What the detector looks at: the best score, its lead over the next and over out of scope, and how many of the
-    text's words and pieces are known (`known` is by block)."""
-    lead = best[0] - best[1] if len(best) > 1 and math.isfinite(best[1]) else 0.0
-    over = best[0] - outside if outside is not None else 0.0
-    return np.array((best[0], lead, over, known[0], known[2]), np.float32)
+    """What the detector looks at: the best score, its lead over the second, the third and out of scope, and how many of
+    the text's words, pairs and pieces are known (`known` is by block)."""
+    top, *others = best.tolist()
+    leads = [top - other if math.isfinite(other) else 0.0 for other in (*others, math.inf, math.inf)[:2]]
+    over = top - outside if outside is not None else 0.0
+    return np.array((top, *leads, over, *known[:3]), np.float32)
 
 
 def _packed(text: str) -> NDArray[np.uint8]:
