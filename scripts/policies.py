@@ -10,12 +10,25 @@ A wrong file raises PolicyError with every problem in it, each with file, line, 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import available_timezones
 
+from bot.core import repair
 from bot.core.permission import TABLE
-from bot.core.policy import Broadcast, Hours, Ladder, Plan, Policies, Warranty, Windows
+from bot.core.policy import (
+    OTHER_QUEUES,
+    Broadcast,
+    Hours,
+    Ladder,
+    Plan,
+    Policies,
+    Repairs,
+    Visits,
+    Warranty,
+    Windows,
+)
 from bot.core.warranty import DAYS_IN_A_YEAR
 from bot.core.words import Cell, ChannelName, FollowUpGroup, Rule, Urgency
 from scripts.calendars import knows
@@ -23,6 +36,8 @@ from scripts.typed import Decoder, Key, Problem, Report, encode, merged, read_ya
 
 SHIPPED = Path(__file__).with_name("policies.yml")
 DEMO = Path(__file__).with_name("demo") / "policies.yml"
+
+MAX_AHEAD = timedelta(days=366)
 
 Fault = tuple[Key, str, str]  # key, what is wrong in Chinese, in English
 
@@ -92,6 +107,8 @@ def _faults(policies: Policies) -> Iterator[Fault]:
     for name, ladder in policies.ladders.items():
         yield from _ladder_faults(("ladders", name), ladder)
     yield from _windows_faults(("sla", "hours"), policies.sla.hours)
+    yield from _repair_faults(policies.repairs)
+    yield from _visit_faults(policies.visits)
     yield from _figure_faults(policies)
     yield from _broadcast_faults(policies.broadcast)
     yield from _warranty_faults(policies.warranty)
@@ -144,6 +161,27 @@ def _ladder_faults(key: Key, ladder: Ladder) -> Iterator[Fault]:
         yield (*key, "repeat"), "应大于 0，或写 null", "must be more than 0, or null"
     if ladder.repeats and ladder.repeat is None:
         yield (*key, "repeat"), "有 repeats 就要写间隔", "must be set when there are repeats"
+
+
+def _repair_faults(repairs: Repairs) -> Iterator[Fault]:
+    if OTHER_QUEUES not in repairs.paths:
+        yield ("repairs", "paths", OTHER_QUEUES), "缺少这一项", "is missing"
+    for queue, path in repairs.paths.items():
+        for zh, en in repair.faults(path):
+            yield ("repairs", "paths", queue), zh, en
+
+
+def _visit_faults(visits: Visits) -> Iterator[Fault]:
+    yield from _windows_faults(("visits", "hours"), visits.hours)
+    if visits.hours.seasonal:
+        yield ("visits", "hours"), "请写 all_year", "write all_year here"
+    for name in ("slot", "capacity", "ahead"):
+        if not getattr(visits, name):
+            yield ("visits", name), "应大于 0", "must be more than 0"
+    if visits.ahead < visits.notice:
+        yield ("visits", "ahead"), "应大于 notice", "must be longer than notice"
+    if visits.ahead > MAX_AHEAD:
+        yield ("visits", "ahead"), "最多 366 d", "must be 366 d at most"
 
 
 def _figure_faults(policies: Policies) -> Iterator[Fault]:

@@ -9,6 +9,7 @@ from store.learning import Misunderstood
 from store.outbox import SLOTS, Delivery, Poll, SandboxCall, SandboxText, SlotLease, Worker
 from store.passages import Passage
 from store.people import Address, Consent, Contact, Revision
+from store.repairs import RepairOrder, Visit
 from store.staff import AuditEntry, ChatLink, SignInAttempt, SignInLink, Staff, StaffRole, StaffSession
 from store.versions import Version, VersionKind
 from store.work import Case, CaseNote, Counter, Escalation
@@ -45,6 +46,7 @@ __all__ = [
     "NotifyMe",
     "Passage",
     "Poll",
+    "RepairOrder",
     "Revision",
     "SandboxCall",
     "SandboxText",
@@ -56,5 +58,6 @@ __all__ = [
     "StaffSession",
     "Version",
     "VersionKind",
+    "Visit",
     "Worker",
 ]

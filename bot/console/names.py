@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bot.core.book import Book
-from bot.core.words import IncidentState, Language, Purpose, mask
+from bot.core.words import IncidentState, Language, Purpose, RepairStage, VisitState, mask
 from bot.services import i18n
 from bot.services.i18n import N_
 
@@ -21,6 +21,7 @@ REASONS: Mapping[str, str] = {
     "media": N_("媒体来访"),
     "privacy": N_("隐私"),
     "found_item": N_("失物招领"),
+    "visit": N_("上门一再改期"),
 }
 """Why a person is wanted, where it is a code; most often it is the topic in words, and shows as it is."""
 
@@ -52,6 +53,7 @@ SUBJECTS: Mapping[str, str] = {
     "escalation": N_("升级"),
     "next_step": N_("后续事项"),
     "import_run": N_("导入"),
+    "visit": N_("上门"),
 }
 
 ACTIONS: Mapping[str, str] = {
@@ -108,6 +110,20 @@ ACTIONS: Mapping[str, str] = {
     **{f"incident.{state}": name for state, name in i18n.LABELS[IncidentState].items()},
     "visits.import": N_("导入到诊名单"),
     "gate.override": N_("应急放行"),
+    "repair.stage": N_("推进维修"),
+    "repair.charge": N_("决定是否收费"),
+    "repair.quote": N_("报价"),
+    "repair.consent": N_("记录客户同意"),
+    "repair.track": N_("登记运单号"),
+    "visit.book": N_("预约上门"),
+    "visit.move": N_("改约上门"),
+    "visit.cancel": N_("取消上门"),
+    "visit.confirm": N_("客户确认上门"),
+    "visit.done": N_("完成上门"),
+    "visit.missed": N_("标记未能上门"),
+    "visit.assign": N_("指派师傅"),
+    "visit.tell": N_("告知客户上门安排"),
+    "visit.untold": N_("未能告知客户"),
 }
 
 NOTES: Mapping[str, str] = {
@@ -117,6 +133,14 @@ NOTES: Mapping[str, str] = {
     "feedback": N_("向客户反馈"),
     "closed": N_("关闭"),
     "reopened": N_("重新打开"),
+    "customer": N_("客户补充"),
+    "charge.free": N_("不收费"),
+    "charge.paid": N_("要收费"),
+    "tracking_in": N_("寄来的运单号"),
+    "tracking_out": N_("寄回的运单号"),
+    "visit.untold": N_("系统通知不到客户，请打电话"),
+    **{f"stage.{stage}": name for stage, name in i18n.LABELS[RepairStage].items()},
+    **{f"visit.{state}": name for state, name in i18n.LABELS[VisitState].items()},
 }
 """What happened on a case."""
 

@@ -29,7 +29,7 @@ ACTIONS: Mapping[str, Action] = {
     "action_red_flag": Action(("subject",), ("case_number",), commits=True),
     "action_case_status": Action(
         ("case_number",),
-        ("case_found", "case_number", "case_state_text", "case_owner", "case_due", "case_overdue"),
+        ("case_found", "case_number", "case_state_text", "case_owner", "case_due", "case_overdue", "visit_at"),
     ),
     "action_add_note": Action(("case_number", "text")),
     "action_rate": Action(("score", "comment"), commits=True),
@@ -115,10 +115,24 @@ ACTIONS: Mapping[str, Action] = {
         ),
     ),
     "action_book_visit": Action(
-        ("unit", "preferred_time", "product"), ("visit_ok", "visit_at", "visit_problem", "case_number"), commits=True
+        ("unit", "preferred_time", "product"),
+        ("visit_ok", "visit_at", "visit_problem", "case_number", "slot_1", "slot_2", "slot_1_at", "slot_2_at"),
+        commits=True,
     ),
     "action_move_visit": Action(
-        ("preferred_time",), ("visit_found", "visit_ok", "visit_at", "visit_problem"), commits=True
+        ("change", "preferred_time"),
+        (
+            "visit_found",
+            "visit_ok",
+            "visit_at",
+            "visit_problem",
+            "case_number",
+            "slot_1",
+            "slot_2",
+            "slot_1_at",
+            "slot_2_at",
+        ),
+        commits=True,
     ),
     "action_subscribe": Action(("scope",), commits=True),
 }

@@ -14,7 +14,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
 
-from bot.core.words import ChannelName, Disposition, FollowUpGroup, Language, Purpose, Role, Urgency
+from bot.core.words import ChannelName, Disposition, FollowUpGroup, Language, Purpose, RepairStage, Role, Urgency
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,6 +304,40 @@ class Warranty:
     repeat_repairs: int
 
 
+@dataclass(frozen=True, slots=True)
+class Repairs:
+    """Which stages a repair order passes, by the queue of its case; `OTHER_QUEUES` for the rest (REQ-D26).
+
+    A quotation above `approval_limit` (in `Broadcast.currency`) is the manager's (INT-34); None: no limit.
+    """
+
+    paths: Mapping[str, tuple[RepairStage, ...]]
+    approval_limit: Decimal | None
+
+    def path(self, queue: str) -> tuple[RepairStage, ...]:
+        return self.paths.get(queue) or self.paths[OTHER_QUEUES]
+
+
+OTHER_QUEUES = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Visits:
+    """When an engineer may come (REQ-D29, REQ-C35): `hours` of the centre's own zone, cut into slots of `slot`.
+
+    Each slot takes `capacity` visits; the first one that may be booked is `notice` away, the last one `ahead`. The
+    customer is reminded `remind_before` the visit.
+    """
+
+    hours: Windows
+    on_holidays: bool
+    slot: timedelta
+    capacity: int
+    notice: timedelta
+    ahead: timedelta
+    remind_before: timedelta
+
+
 # ── sending and keeping ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -378,6 +412,8 @@ class Policies:
     chat: Chat
     facts: FactSource
     warranty: Warranty
+    repairs: Repairs
+    visits: Visits
     rates: Mapping[ChannelName, Rate]
     broadcast: Broadcast
     retention: Retention

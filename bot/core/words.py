@@ -128,6 +128,37 @@ class CaseState(StrEnum):
     CLOSED = "closed"
 
 
+class RepairStage(StrEnum):
+    """How far a repair order is (REQ-D26, REQ-D39); which of them a pack uses is the operator's policy."""
+
+    REGISTERED = "registered"
+    JUDGED = "judged"  # the first judgement, by telephone or from what was told
+    QUOTED = "quoted"
+    CONSENTED = "consented"
+    BOOKED = "booked"  # a visit, or a place at the shop
+    DISPATCHED = "dispatched"  # the customer has posted it
+    RECEIVED = "received"
+    INSPECTED = "inspected"
+    REPAIRING = "repairing"
+    QUALITY_CHECK = "quality_check"
+    SETTLED = "settled"
+    HANDED_OVER = "handed_over"
+    REPLACED = "replaced"
+    RETURNED = "returned"
+    EVALUATED = "evaluated"
+    CANCELLED = "cancelled"
+
+
+class VisitState(StrEnum):
+    """What became of an agreed visit (REQ-D29); one that was moved has a new one in its place."""
+
+    BOOKED = "booked"
+    MOVED = "moved"
+    CANCELLED = "cancelled"
+    DONE = "done"
+    MISSED = "missed"
+
+
 class Urgency(StrEnum):
     """How soon a case or an escalation wants a person (REQ-E09, REQ-E16)."""
 

@@ -21,6 +21,7 @@ from bot.services import (
     handoff,
     incidents,
     orders,
+    visit_actions,
     warranty,
 )
 from bot.services.case_actions import business_time_of, open_case
@@ -51,18 +52,6 @@ def subscribe(scene: Scene, args: Mapping[str, Any]) -> Mapping[str, Any]:
     scope = str(args.get("scope") or "marketing")
     contacts.consent(scene.session, scene.held.contact_id, scope, True, f"conversation {scene.held.id}", scene.now)
     return {}
-
-
-def not_known(_scene: Scene, _args: Mapping[str, Any]) -> Mapping[str, Any]:
-    """No source of facts is connected for this: nothing comes back, so the flow says so and offers a person."""
-    return {}
-
-
-FACTS = (
-    "action_book_visit",
-    "action_move_visit",
-)
-"""What only the operator's own systems can tell or change."""
 
 
 def red_flag(scene: Scene, args: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -109,6 +98,7 @@ def _status(scene: Scene, case: Case) -> dict[str, Any]:
         "case_owner": owner.name if owner else None,
         "case_due": _local(scene, case) if case.due_at else None,
         "case_overdue": overdue,
+        **visit_actions.progress(scene, case),
     }
 
 
@@ -191,11 +181,11 @@ ACTIONS: Mapping[str, Perform] = {
     "action_service_hours": service_hours,
     "action_add_note": add_note,
     "action_subscribe": subscribe,
-    **dict.fromkeys(FACTS, not_known),
     **bookings.ACTIONS,
     **catalogue.ACTIONS,
     **followups.ACTIONS,
     **incidents.ACTIONS,
     **orders.ACTIONS,
+    **visit_actions.ACTIONS,
     **warranty.ACTIONS,
 }

@@ -10,21 +10,19 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from bot.core import flow
 from bot.core.flow import Book, State
 from bot.core.words import Author, BroadcastKind, ChannelName, ConversationState, Language, Purpose, Say
 from bot.services.centre import Centre
-from bot.services.conversations import Held, add_lines, hold, open_conversation, save
-from store.tables import Broadcast, Conversation, Message
+from bot.services.conversations import Held, add_lines, hold_at, save
+from store.tables import Broadcast, Message
 
 FLOW = "broadcast_reply"
 LINE = "broadcast:"  # how the keys of announcements' lines begin
 DRILL = {Language.ZH: "【演练】", Language.EN: "[DRILL] "}
-OPEN = text("conversation.state <> 'closed'")
 
 
 def asks(broadcast: Broadcast) -> bool:
@@ -63,7 +61,7 @@ def put_line(
 
     While people hold the conversation the line is added all the same, and nothing else changes.
     """
-    held = _held(session, centre, contact_id, address_id, channel, language, now)
+    held = hold_at(session, centre.library.current.book.version, contact_id, address_id, channel, language, now)
     rows = add_lines(session, held, Author.BOT, [say], now)
     held.change(broadcast_id=broadcast.id)
     if held.state is ConversationState.BOT and asks(broadcast):
@@ -73,26 +71,6 @@ def put_line(
         select(Message.id).where(Message.conversation_id == held.id, Message.seq == rows[-1]["seq"])
     ).one()
     return held.id, message_id
-
-
-def _held(
-    session: Session,
-    centre: Centre,
-    contact_id: int,
-    address_id: int,
-    channel: ChannelName,
-    language: Language,
-    now: datetime,
-) -> Held:
-    query = select(Conversation.id).where(Conversation.address_id == address_id, OPEN)
-    if (conversation_id := session.scalar(query)) is not None:
-        return hold(session, conversation_id)
-    version = centre.library.current.book.version
-    try:
-        with session.begin_nested():
-            return open_conversation(session, contact_id, address_id, channel, language, version, now)
-    except IntegrityError:  # the person wrote at this very moment
-        return hold(session, session.scalars(query).one())
 
 
 def _begin(session: Session, centre: Centre, broadcast: Broadcast, held: Held, now: datetime) -> None:

@@ -150,7 +150,7 @@ def book_callback(scene: Scene, args: Mapping[str, Any]) -> Mapping[str, Any]:
     """action_book_callback: gives callback_ok with callback_at, else callback_problem with what is possible."""
     session, held, language = scene.session, scene.held, scene.held.language
     try:
-        wish, address_id = _wished(args, held.zone), _number(scene, args)
+        wish, address_id = wished(args, held.zone), _number(scene, args)
     except contacts.BadPhoneError:
         return _problem(text(language, N_("这个号码好像不对，请再告诉我一次能打通的电话号码。")))
     if address_id is None:
@@ -182,7 +182,7 @@ def offer(scene: Scene, args: Mapping[str, Any]) -> Mapping[str, Any]:
     group = FollowUpGroup.REQUESTED
     if held.callback_id is not None:
         group = scene.session.get_one(Callback, held.callback_id).follow_up_group
-    wish = _wished(args, held.zone)
+    wish = wished(args, held.zone)
     found = slots_to_offer(scene.centre, group, held.zone, scene.now, near=wish)
     result: dict[str, Any] = {}
     for n in (1, 2):
@@ -210,7 +210,8 @@ def _move_this_call(scene: Scene, callback: Callback, wish: datetime | None) -> 
     return opening.start
 
 
-def _wished(args: Mapping[str, Any], zone: str) -> datetime | None:
+def wished(args: Mapping[str, Any], zone: str) -> datetime | None:
+    """The moment a customer named, zone-aware; None where they named none."""
     wish = args.get("preferred_time")
     if not wish:
         return None

@@ -10,10 +10,10 @@ from sqlalchemy import select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from bot.core.words import CaseKind, CaseState, EscalationState, Urgency
+from bot.core.words import CaseKind, CaseState, EscalationState, RepairStage, Urgency, VisitState
 from bot.services import audit
 from store.db import touch
-from store.tables import Case, CaseNote, Counter, Escalation
+from store.tables import Case, CaseNote, Counter, Escalation, RepairOrder, Visit
 
 LETTERS = {CaseKind.REPAIR: "R", CaseKind.INQUIRY: "Q"}
 OPEN_STATES = (CaseState.OPEN, CaseState.ASSIGNED, CaseState.PENDING, CaseState.RESOLVED)
@@ -76,6 +76,8 @@ def open_case(
     )
     session.add(case)
     session.flush()
+    if kind is CaseKind.REPAIR:
+        session.add(RepairOrder(case_id=case.id, stage=RepairStage.REGISTERED, changed_at=now))
     note(session, case.id, "opened", subject, now=now)
     touch(session, "floor")
     return case
@@ -133,10 +135,12 @@ def give_feedback(session: Session, case_id: int, text: str, *, staff_id: int, n
 
 
 def close(session: Session, case_id: int, *, staff_id: int | None, now: datetime) -> Case:
-    """Closes a case that has its feedback; raises CaseRefusedError("feedback_missing") otherwise."""
+    """Closes a case that has its feedback and awaits no visit; raises CaseRefusedError otherwise."""
     case = _held(session, case_id)
     if case.feedback_at is None:
         raise CaseRefusedError("feedback_missing")
+    if session.scalar(select(Visit.id).where(Visit.case_id == case.id, Visit.state == VisitState.BOOKED)) is not None:
+        raise CaseRefusedError("visit_booked")
     case.state, case.closed_at = CaseState.CLOSED, now
     note(session, case.id, "closed", "", now=now, staff_id=staff_id)
     audit.record(session, "case.close", "case", case.id, now=now, staff_id=staff_id)
@@ -148,6 +152,19 @@ def reopen(session: Session, case_id: int, why: str, *, now: datetime, staff_id:
     case = _held(session, case_id)
     case.state, case.closed_at, case.feedback_at = CaseState.OPEN, None, None
     case.level = min(case.level + 1, 3)
+    _register_again(session, case.id, now, staff_id)
     note(session, case.id, "reopened", why, now=now, staff_id=staff_id)
     audit.record(session, "case.reopen", "case", case.id, now=now, staff_id=staff_id, level=case.level)
     return case
+
+
+def _register_again(session: Session, case_id: int, now: datetime, staff_id: int | None) -> None:
+    """A repair that is not settled after all begins anew, with nothing quoted and nothing agreed to."""
+    order = session.get(RepairOrder, case_id, with_for_update=True)
+    if order is None:
+        return
+    audit.revise(
+        session, "case", case_id, "stage", order.stage, RepairStage.REGISTERED, now=now, staff_id=staff_id, why="reopen"
+    )
+    order.stage, order.charged, order.consented_at, order.consent_how = RepairStage.REGISTERED, None, None, ""
+    order.revision, order.changed_at = order.revision + 1, now

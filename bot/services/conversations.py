@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any, cast
 
 from sqlalchemy import BindParameter, Row, Table, Update, bindparam, select, text
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
 
 from bot.core.words import Author, ChannelName, ConversationState, Language, Parse, Say
@@ -119,6 +120,26 @@ def hold(session: Session, conversation_id: int) -> Held:
     if row is None:
         raise LookupError(f"conversation {conversation_id}")
     return _held(session, row)
+
+
+def hold_at(
+    session: Session,
+    book: str,
+    contact_id: int,
+    address_id: int,
+    channel: ChannelName,
+    language: Language,
+    now: datetime,
+) -> Held:
+    """The open conversation at an address we speak to first, locked; opened with `book` where there is none."""
+    query = select(Conversation.id).where(Conversation.address_id == address_id, OPEN)
+    if (conversation_id := session.scalar(query)) is not None:
+        return hold(session, conversation_id)
+    try:
+        with session.begin_nested():
+            return open_conversation(session, contact_id, address_id, channel, language, book, now)
+    except IntegrityError:  # the person wrote at this very moment
+        return hold(session, session.scalars(query).one())
 
 
 def open_conversation(

@@ -32,6 +32,7 @@ from bot.services import (
     outbox,
     sandbox,
     silences,
+    visit_notices,
     workers,
 )
 from bot.services.callees import Callees
@@ -56,6 +57,7 @@ TICKS: Sequence[tuple[str, Tick]] = (
     ("broadcasts", broadcasts.tick),
     ("silences", silences.tick),
     ("holding", holding.tick),
+    ("visits", visit_notices.tick),
     ("phones", sandbox.tick),
 )
 """Each handles a page of its due rows in one short transaction and says how many there were."""
@@ -65,6 +67,7 @@ NEXT_DUE: Sequence[Callable[[Session, datetime], datetime | None]] = (
     ladders.next_due,
     broadcasts.next_due,
     silences.next_due,
+    visit_notices.next_due,
     outbox.next_due,
 )
 

@@ -122,7 +122,16 @@ def _row(fields: Fields) -> dict[str, Any]:
     }
 
 
-def put_lines(session: Session, centre: Centre, held: Held, rows: Sequence[dict[str, Any]], now: datetime) -> None:
+def put_lines(
+    session: Session,
+    centre: Centre,
+    held: Held,
+    rows: Sequence[dict[str, Any]],
+    now: datetime,
+    *,
+    purpose: Purpose = Purpose.REPLY,
+    expires_at: datetime | None = None,
+) -> None:
     """Queues a conversation's new lines on a push channel; on our own pages the transcript itself is what is read."""
     if held.channel in OWN_PAGES or held.channel in LIVE or held.channel not in centre.channels:
         return
@@ -138,7 +147,7 @@ def put_lines(session: Session, centre: Centre, held: Held, rows: Sequence[dict[
             put(
                 session,
                 dedupe_key=f"line:{held.id}:{row['seq']}{f':{number}' if number > 1 else ''}",
-                purpose=Purpose.REPLY,
+                purpose=purpose,
                 channel=held.channel,
                 address_id=held.address_id,
                 contact_id=held.contact_id,
@@ -146,6 +155,7 @@ def put_lines(session: Session, centre: Centre, held: Held, rows: Sequence[dict[
                 language=held.language,
                 buttons=(row["buttons"] or ()) if number == len(parts) else (),
                 now=now,
+                expires_at=expires_at,
                 conversation_id=held.id,
                 message_id=message_id,
             )

@@ -1,0 +1,196 @@
+"""What customers are told about their visits without having asked: the reminder the day before, a change or a
+cancelling of ours, an apology for one that was missed (REQ-C29, C35, INT-32).
+
+Told once, in the conversation where the visit was agreed, whose scripts then take the answer (`visit_notice`,
+`visit_again`). A service notice passes the gate: what the night refuses is told in the morning, if that is in time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from bot.core import flow
+from bot.core.flow import State
+from bot.core.permission import Refused
+from bot.core.visits import Notice
+from bot.core.words import (
+    Author,
+    CaseState,
+    ChannelName,
+    ConversationState,
+    DeliveryState,
+    Language,
+    Purpose,
+    VisitState,
+)
+from bot.services import audit, cases, contacts, gate, outbox, talk, visits
+from bot.services.centre import Centre
+from bot.services.conversations import Held, add_lines, hold_at, save
+from bot.services.visit_times import span_told
+from store.db import touch
+from store.tables import Address, Case, Contact, Conversation, Visit
+
+PAGE = 50
+FLOWS: Mapping[Notice, str] = {
+    Notice.REMINDER: "visit_notice",
+    Notice.CHANGED: "visit_notice",
+    Notice.CANCELLED: "visit_again",
+    Notice.MISSED: "visit_again",
+}
+STATES: Mapping[Notice, VisitState] = {
+    Notice.REMINDER: VisitState.BOOKED,
+    Notice.CHANGED: VisitState.BOOKED,
+    Notice.CANCELLED: VisitState.CANCELLED,
+    Notice.MISSED: VisitState.MISSED,
+}
+
+
+def tick(session: Session, centre: Centre, now: datetime) -> int:
+    """Tells what is due; each row's notice goes with it, so that it is told once however often this runs."""
+    due = session.scalars(
+        select(Visit)
+        .where(Visit.notice_at.is_not(None), Visit.notice_at <= now)
+        .order_by(Visit.notice_at)
+        .limit(PAGE)
+        .with_for_update(skip_locked=True)
+    ).all()
+    for visit in due:
+        _tell(session, centre, visit, now)
+    return len(due)
+
+
+def next_due(session: Session, now: datetime) -> datetime | None:
+    return session.scalar(
+        select(Visit.notice_at)
+        .where(Visit.notice_at.is_not(None), Visit.notice_at > now)
+        .order_by(Visit.notice_at)
+        .limit(1)
+    )
+
+
+def _tell(session: Session, centre: Centre, visit: Visit, now: datetime) -> None:
+    notice, visit.notice, visit.notice_at = visit.notice, None, None
+    case = session.get_one(Case, visit.case_id)
+    if notice is None or visit.state is not STATES[notice] or case.state is CaseState.CLOSED:
+        return
+    coming = visit.state is VisitState.BOOKED
+    if coming and visit.starts_at <= now:
+        return
+    address = _reach(session, centre, visit)
+    if address is None or FLOWS[notice] not in centre.library.current.book.flows:
+        _untold(session, visit, notice, now)
+        return
+    shelf = centre.library.current
+    answer = gate.ask(
+        session,
+        purpose=Purpose.SERVICE_NOTICE,
+        channel=address.channel,
+        contact_id=contacts.survivor(session, visit.contact_id),
+        policies=shelf.policies,
+        calendar=shelf.calendar,
+        now=now,
+    )
+    if isinstance(answer, Refused):
+        if answer.until is not None and (not coming or answer.until < visit.starts_at):
+            visit.notice, visit.notice_at = notice, answer.until
+        else:
+            _untold(session, visit, notice, now)
+        return
+    _say(session, centre, visit, case, notice, address, now)
+    visit.told_at = now
+    if notice is Notice.CHANGED:
+        visits.remind_later(visit, centre, now)
+    audit.record(session, "visit.tell", "visit", visit.id, now=now, what=notice.value)
+    touch(session, "visits")
+
+
+def _untold(session: Session, visit: Visit, notice: Notice, now: datetime) -> None:
+    """The customer cannot be told by us: somebody should telephone (REQ-C35)."""
+    cases.note(session, visit.case_id, "visit.untold", "", now=now)
+    audit.record(session, "visit.untold", "visit", visit.id, now=now, what=notice.value)
+    touch(session, "visits")
+
+
+def _reach(session: Session, centre: Centre, visit: Visit) -> Address | None:
+    """Where the visit was agreed; after a call, and where that channel is gone, the contact's number for texts."""
+    address = session.get(Address, visit.address_id) if visit.address_id else None
+    if address is not None and address.channel is not ChannelName.VOICE and _open(centre, address.channel):
+        return address
+    number = contacts.phone_of(session, contacts.survivor(session, visit.contact_id), ChannelName.SMS)
+    return number if number is not None and _open(centre, ChannelName.SMS) else None
+
+
+def _open(centre: Centre, channel: ChannelName) -> bool:
+    return channel in outbox.OWN_PAGES or channel in centre.channels
+
+
+def _say(
+    session: Session, centre: Centre, visit: Visit, case: Case, notice: Notice, address: Address, now: datetime
+) -> None:
+    """Adds the notice to the conversation at that address; where the bot holds it, the conversation waits for the
+    answer, and what was going on there comes back afterwards."""
+    contact = session.get_one(Contact, contacts.survivor(session, visit.contact_id))
+    book = centre.library.current.book
+    held = hold_at(
+        session, book.version, contact.id, address.id, address.channel, _language(session, address, contact), now
+    )
+    told = {
+        "visit_notice": notice.value,
+        "visit_at": span_told(visit.starts_at, visit.ends_at, now, centre.settings.timezone, held.language),
+        "case_number": case.number,
+    }
+    pinned = centre.library.book(session, held.book)
+    ours = held.state is ConversationState.BOT and FLOWS[notice] in pinned.flows
+    before = State.from_json(held.flow.get("state", {})) if ours else State()
+    context = {**held.flow.get("context", {}), **talk.context_of(centre, held)}
+    step = flow.begin(
+        pinned if ours else book, replace(before, slots={**before.slots, **told}), FLOWS[notice], context, now
+    )
+    if ours:
+        held.flow = {
+            **held.flow,
+            "state": step.state.to_json(),
+            "expecting": sorted(step.expecting),
+            "question": step.question,
+        }
+        held.change(silence_at=None)  # nobody is asked after a moment whether they are still there
+    lines = talk.in_pieces(step.says, centre.library.current.policies, held.channel)
+    rows = add_lines(session, held, Author.BOT, lines, now)
+    expires_at = visit.starts_at if visit.state is VisitState.BOOKED else None
+    outbox.put_lines(session, centre, held, rows, now, purpose=Purpose.SERVICE_NOTICE, expires_at=expires_at)
+    if held.channel in outbox.OWN_PAGES:
+        _shown(session, visit, notice, held, "\n".join(say.text for say in lines), now)
+    save(session, held)
+
+
+def _shown(session: Session, visit: Visit, notice: Notice, held: Held, text: str, now: datetime) -> None:
+    """On our own pages the line stands in the transcript already; the delivery says so."""
+    outbox.put(
+        session,
+        dedupe_key=f"visit:{visit.id}:{notice}:{held.seq}",
+        purpose=Purpose.SERVICE_NOTICE,
+        channel=held.channel,
+        address_id=held.address_id,
+        contact_id=held.contact_id,
+        text=text,
+        language=held.language,
+        now=now,
+        state=DeliveryState.ACCEPTED,
+        conversation_id=held.id,
+    )
+
+
+def _language(session: Session, address: Address, contact: Contact) -> Language:
+    """The language last spoken at that address, else the contact's."""
+    spoken = session.scalar(
+        select(Conversation.language)
+        .where(Conversation.address_id == address.id)
+        .order_by(Conversation.id.desc())
+        .limit(1)
+    )
+    return spoken or contact.language
