@@ -52,7 +52,8 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The row's next state and what else changes; None leaves a field as it is. A lease ends with SENDING."""
+    """The row's next state and what else changes; None leaves a field as it is. A lease ends with SENDING,
+    but an UNKNOWN row keeps when that was: from there the provider is asked."""
 
     state: DeliveryState
     not_before: datetime | None = None
@@ -105,7 +106,7 @@ def try_later(row: Row, attempt: int, after: float, now: datetime) -> Change | N
 def unsure(row: Row, attempt: int) -> Change | None:
     """The answer was lost: it may or may not have gone out."""
     sending = row.state is DeliveryState.SENDING and row.attempt == attempt
-    return Change(DeliveryState.UNKNOWN) if sending else None
+    return Change(DeliveryState.UNKNOWN, lease_until=row.lease_until) if sending else None
 
 
 def reported(row: Row, report: Report) -> Change | None:
@@ -129,7 +130,9 @@ def reported(row: Row, report: Report) -> Change | None:
 def lease_lost(row: Row, machine_now: datetime) -> Change | None:
     """The worker that held the row is gone: nobody knows what it did."""
     over = row.lease_until is None or row.lease_until <= machine_now
-    return Change(DeliveryState.UNKNOWN) if row.state is DeliveryState.SENDING and over else None
+    if row.state is not DeliveryState.SENDING or not over:
+        return None
+    return Change(DeliveryState.UNKNOWN, lease_until=row.lease_until)
 
 
 def still_unknown(row: Row, now: datetime) -> Change | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 import structlog
@@ -165,12 +165,12 @@ async def sweep(centre: Centre) -> int:
     """Rows whose worker died, and rows nobody knows about: asked for, then sent again or left as they honestly are."""
     lost = await centre.db.write(lambda s: _leases(s, centre))
     unknown = await centre.db.write(lambda s: _unknown(s, centre))
-    for out, attempt in unknown:
+    for out, attempt, since in unknown:
         channel = centre.channels.get(out.channel)
         found: Report | None = None
         if isinstance(channel, LooksUp):
             try:
-                found = await channel.look_up(out, centre.clock.machine() - ASK_AFTER * 4)
+                found = await channel.look_up(out, since)
             except (TryLater, Unsure, Rejected) as error:
                 log.warning("dispatch.look_up_failed", channel=out.channel, error=type(error).__name__)
         await centre.db.write(partial(_told, centre=centre, out=out, attempt=attempt, found=found))
@@ -192,7 +192,8 @@ def _leases(session: Session, centre: Centre) -> int:
     return len(rows)
 
 
-def _unknown(session: Session, centre: Centre) -> list[tuple[Outgoing, int]]:
+def _unknown(session: Session, centre: Centre) -> list[tuple[Outgoing, int, datetime]]:
+    """Each with its attempt and when that began (machine time)."""
     rows = session.scalars(
         select(Delivery)
         .where(
@@ -205,7 +206,8 @@ def _unknown(session: Session, centre: Centre) -> list[tuple[Outgoing, int]]:
     ).all()
     for delivery in rows:
         delivery.asked = delivery.attempt
-    return [(outbox.outgoing(session, delivery), delivery.attempt) for delivery in rows]
+    machine_now = centre.clock.machine()
+    return [(outbox.outgoing(session, each), each.attempt, (each.lease_until or machine_now) - LEASE) for each in rows]
 
 
 def _told(session: Session, *, centre: Centre, out: Outgoing, attempt: int, found: Report | None) -> None:
