@@ -13,19 +13,21 @@ from pathlib import Path
 import structlog
 from fastapi import FastAPI
 
+from bot.channels.carrier import Carrier
 from bot.channels.sandbox import SandboxCarrier
 from bot.channels.sms import SmsChannel
 from bot.channels.telegram.channel import TelegramChannel
 from bot.channels.telegram.edge import connect
 from bot.channels.telegram.polling import Office, Poller, Webhook
 from bot.channels.telegram.receiver import Receiver
+from bot.channels.twilio.carrier import Account, TwilioCarrier
 from bot.channels.voice import VoiceChannel
 from bot.channels.webchat import PageChannel
 from bot.clock import Clock, RehearsalClock
 from bot.core.arrivals import Moved
-from bot.core.words import Channel, ChannelName
+from bot.core.words import Channel, ChannelName, Closes
 from bot.reports import delivery
-from bot.services import branches, demo, fact_sources, messenger, polling, reload, sandbox
+from bot.services import branches, demo, fact_sources, messenger, outbox, polling, reload, sandbox
 from bot.services.centre import Centre
 from bot.services.heartbeat import Errand, Heartbeat
 from bot.services.library import Library
@@ -68,7 +70,7 @@ def build(settings: Settings, *, clock: Clock | None = None, with_demo: bool | N
         library=library,
         understanding=_understanding(settings),
         facts=fact_sources.connect(settings, library),
-        channels=_channels(settings, database, clock),
+        channels=_channels(settings, database, clock, library),
         worker=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}",
     )
 
@@ -101,6 +103,9 @@ def create_app(centre: Centre, *, heartbeat: bool = True) -> FastAPI:
                 if heartbeat:
                     await beat.stop()
                 await centre.facts.close()
+                for channel in centre.channels.values():
+                    if isinstance(channel, Closes):
+                        await channel.close()
         centre.db.close()
 
     app = FastAPI(title="Hotline", version="0.1.0", lifespan=life, docs_url=None, redoc_url=None)
@@ -195,13 +200,9 @@ def _understanding(settings: Settings) -> Understanding:
     )
 
 
-def _channels(settings: Settings, database: Database, clock: Clock) -> Mapping[ChannelName, Channel]:
+def _channels(settings: Settings, database: Database, clock: Clock, library: Library) -> Mapping[ChannelName, Channel]:
     """One line a channel (DESIGN §8). A rehearsal builds sandbox ones only, whatever is configured."""
-    carrier = SandboxCarrier(
-        ring=lambda out: database.write(lambda s: sandbox.ring(s, out, clock.now(), clock.machine())),
-        text=lambda out: database.write(lambda s: sandbox.deliver(s, out, clock.now())),
-        known=lambda out: database.read(lambda s: sandbox.known(s, out)),
-    )
+    carrier = _twilio(settings, database, library) if settings.twilio else _sandbox(database, clock)
     channels: tuple[Channel, ...] = (
         PageChannel(ChannelName.WEBCHAT),
         PageChannel(ChannelName.REST),
@@ -210,3 +211,26 @@ def _channels(settings: Settings, database: Database, clock: Clock) -> Mapping[C
         *((TelegramChannel(connect(*settings.telegram_server)),) if settings.telegram else ()),
     )
     return {channel.name: channel for channel in channels}
+
+
+def _sandbox(database: Database, clock: Clock) -> Carrier:
+    return SandboxCarrier(
+        ring=lambda out: database.write(lambda s: sandbox.ring(s, out, clock.now(), clock.machine())),
+        text=lambda out: database.write(lambda s: sandbox.deliver(s, out, clock.now())),
+        known=lambda out: database.read(lambda s: sandbox.known(s, out)),
+    )
+
+
+def _twilio(settings: Settings, database: Database, library: Library) -> Carrier:
+    account = Account(
+        settings.twilio_account_sid,
+        settings.twilio_auth_token.get_secret_value(),
+        settings.twilio_number,
+        address=settings.address,
+        api=str(settings.twilio_api).rstrip("/"),
+    )
+    return TwilioCarrier(
+        account,
+        ring=lambda: library.current.policies.calls.ring,
+        taken=lambda channel, ids: database.read(lambda s: outbox.taken(s, channel, ids)),
+    )

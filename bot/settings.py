@@ -139,7 +139,10 @@ class Settings(BaseSettings):
             "HOTLINE_TWILIO_NUMBER": self.twilio_number,
         }
         missing = [name for name, value in twilio.items() if not value]
-        if 0 < len(missing) < len(twilio):
+        given = len(missing) < len(twilio)
+        if given and self.public_url is None:
+            missing.append("HOTLINE_PUBLIC_URL")  # where Twilio reports to, and what its requests are signed for
+        if given and missing:
             raise ValueError(f"Twilio needs {', '.join(missing)} as well")
         if (self.nlu == "encoder") != bool(self.encoder):
             raise ValueError("HOTLINE_NLU=encoder and HOTLINE_ENCODER=<folder or name> belong together")

@@ -156,7 +156,7 @@ def centre(
         library=library,
         understanding=understanding,
         facts=importlib.import_module("bot.services.fact_sources").connect(settings, library),
-        channels=app._channels(settings, db, clock),
+        channels=app._channels(settings, db, clock, library),
         worker="test",
     )
     return centre

@@ -6,11 +6,13 @@ What rings and what arrived are rows, so they survive a restart; the app hands i
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from bot.core.words import Outgoing, Report, Sent
+from bot.channels import twiml
+from bot.core.telephone import Next
+from bot.core.words import Language, Outgoing, Report, Say, Sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +27,14 @@ class SandboxCarrier:
     async def place_call(self, out: Outgoing) -> Sent:
         return await self.ring(out)
 
-    async def send_text(self, out: Outgoing) -> Sent:
+    async def send_sms(self, out: Outgoing) -> Sent:
         return await self.text(out)
 
-    async def find(self, out: Outgoing, since: datetime) -> Report:  # noqa: ARG002 - a row is found whenever it was made
+    async def look_up(self, out: Outgoing, since: datetime) -> Report:  # noqa: ARG002 - a row is found whenever it was made
         return await self.known(out)
+
+    def render(self, says: Sequence[Say], language: Language, then: Next) -> str:
+        return twiml.render(says, language, then)
+
+    async def close(self) -> None:
+        """Nothing is open."""

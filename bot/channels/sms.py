@@ -20,8 +20,13 @@ class SmsChannel:
         self._carrier = carrier
 
     async def send(self, out: Outgoing) -> Sent:
-        text = numbered(out.text, out.buttons)[: self.can.max_text]
-        return await self._carrier.send_text(replace(out, text=text, buttons=()))
+        return await self._carrier.send_sms(self._as_sent(out))
 
     async def look_up(self, out: Outgoing, since: datetime) -> Report | None:
-        return await self._carrier.find(out, since)
+        return await self._carrier.look_up(self._as_sent(out), since)
+
+    async def close(self) -> None:
+        await self._carrier.close()
+
+    def _as_sent(self, out: Outgoing) -> Outgoing:
+        return replace(out, text=numbered(out.text, out.buttons)[: self.can.max_text], buttons=())

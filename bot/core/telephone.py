@@ -6,12 +6,20 @@ it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
+from urllib.parse import urlencode
 
-from bot.core.words import Channel, Language, Say
+from bot.core.words import Channel, Incoming, Language, Report, Say
+
+DOOR = "/twilio/voice"
+
+
+def door(**query: Any) -> str:
+    """The address a carrier asks next, below our own; None values are left out."""
+    return f"{DOOR}?{urlencode({name: value for name, value in query.items() if value is not None})}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +77,49 @@ class CallState(StrEnum):
 ENDED = frozenset(
     {CallState.COMPLETED, CallState.BUSY, CallState.NO_ANSWER, CallState.FAILED, CallState.CANCELED},
 )
+
+FAILURES: Mapping[CallState, str] = {
+    CallState.BUSY: "busy",
+    CallState.NO_ANSWER: "no_answer",
+    CallState.FAILED: "failed",
+    CallState.CANCELED: "canceled",
+}
+"""What a call that reached nobody is called in its delivery's `error`."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallReport:
+    """A carrier's word on a call, possibly late, repeated or out of order. `delivery_id` None: the customer called us.
+
+    `error` says why a call that failed did: "invalid" (no such number), "unreachable" (switched off) or "failed".
+    """
+
+    call_sid: str
+    delivery_id: int | None
+    state: CallState
+    sequence: int = 0
+    error: str | None = None
+
+
+class OptOut(StrEnum):
+    """A word by which a text message stops or allows us to write; HELP asks who we are."""
+
+    STOP = "stop"
+    START = "start"
+    HELP = "help"
+
+
+class Switchboard(Protocol):
+    """What a carrier's webhooks hand on to the house; each returns after the commit."""
+
+    async def ask(self, url: str, form: Mapping[str, str]) -> str | None:
+        """The document a call plays next; None where `url` is none the house gave out."""
+        ...
+
+    async def call(self, report: CallReport) -> None: ...
+
+    async def delivery(self, report: Report) -> None: ...
+
+    async def text(self, text: Incoming, opt_out: OptOut | None = None, media: int = 0) -> None:
+        """A text message came. `opt_out`: the carrier took it so and answered it itself; `media`: pictures with it."""
+        ...

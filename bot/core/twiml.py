@@ -21,6 +21,7 @@ MAX_LOOPS = 10
 TIMEOUT = 5.0  # seconds a Gather waits by default
 PAUSE = 1.0
 FINISH = "#"
+TAGS = {"cmn-CN": "zh-CN"}  # a voice's language as browsers call it
 
 
 class BadTwimlError(ValueError):
@@ -154,7 +155,8 @@ def _verbs(document: str) -> list[ElementTree.Element]:
 def _heard(verb: ElementTree.Element) -> Iterator[Heard]:
     match verb.tag:
         case "Say":
-            once = Heard(_text(verb), verb.get("language", "en-US"))
+            tag = verb.get("language", "en-US")
+            once = Heard(_text(verb), TAGS.get(tag, tag))
         case "Play":
             once = Heard(f"♪ {_text(verb)}")
         case "Pause":

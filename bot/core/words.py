@@ -458,6 +458,13 @@ class LooksUp(Channel, Protocol):
     async def look_up(self, out: Outgoing, since: datetime) -> Report | None: ...
 
 
+@runtime_checkable
+class Closes(Channel, Protocol):
+    """A channel with connections to give up; closing twice is harmless."""
+
+    async def close(self) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Reach:
     """One address by which a contact may be reached, in the order they prefer."""

@@ -224,6 +224,12 @@ def outgoing(session: Session, delivery: Delivery) -> Outgoing:
     )
 
 
+def taken(session: Session, channel: ChannelName, provider_ids: Sequence[str]) -> frozenset[str]:
+    """Which of these provider ids a delivery has already."""
+    query = select(Delivery.provider_id).where(Delivery.channel == channel, Delivery.provider_id.in_(provider_ids))
+    return frozenset(found for found in session.scalars(query) if found)
+
+
 def next_due(session: Session, now: datetime) -> datetime | None:
     """When the next queued row may go out, for a rehearsal that jumps."""
     return session.scalar(

@@ -21,10 +21,10 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from bot.core import twiml
-from bot.core.telephone import ENDED, CallState
+from bot.core.telephone import DOOR, ENDED, FAILURES, CallState, door
 from bot.core.twiml import Fetch, Gather, Over, Passage
 from bot.core.words import ChannelName, DeliveryState, Incoming, Outgoing, Rejected, Report, Sent
-from bot.services import inbox, speech, voice
+from bot.services import inbox, texts, voice
 from bot.services.centre import Centre
 from store.db import touch, vault_of
 from store.tables import Address, Contact, SandboxCall, SandboxText
@@ -109,7 +109,7 @@ def known(session: Session, out: Outgoing) -> Report:
     if call is None:
         return Report(out.channel, None, out.delivery_id, DeliveryState.FAILED, error="not placed")
     state = REPORTS.get(call.state, DeliveryState.FAILED)
-    error = voice.FAILURES.get(call.state)
+    error = FAILURES.get(call.state)
     return Report(out.channel, sid(call.id), out.delivery_id, state, call.sequence, error)
 
 
@@ -143,7 +143,7 @@ def _dial(session: Session, number: str, now: datetime, machine: datetime) -> in
         state=CallState.IN_PROGRESS,
         script={
             "from": base64.b64encode(vault.seal(number)).decode(),
-            "passage": twiml.to_json(Passage((), Fetch(speech.DOOR), 0)),
+            "passage": twiml.to_json(Passage((), Fetch(DOOR), 0)),
         },
         started_at=now,
         changed_at=machine,
@@ -169,7 +169,7 @@ def _pick_up(session: Session, call_id: int, answered_by: str, machine: datetime
     call = _lock(session, call_id)
     if call is None or call.state is not CallState.RINGING:
         return None
-    first = Fetch(speech.door(delivery=call.delivery_id), {"AnsweredBy": answered_by})
+    first = Fetch(door(delivery=call.delivery_id), {"AnsweredBy": answered_by})
     call.state = CallState.IN_PROGRESS
     call.script = {"passage": twiml.to_json(Passage((), first, 0))}
     return _step(session, call, machine)
@@ -305,7 +305,7 @@ async def send_text(centre: Centre, number: str, words: str, client_id: str) -> 
     said, now = inbox.clean(words), centre.clock.now()
     blind = phone(centre.db.vault, number)
     await centre.db.write(lambda s: _keep_text(s, blind, said, f"{blind}:{client_id}", now))
-    await inbox.receive(centre, Incoming(ChannelName.SMS, number, f"{blind}:{client_id}", said))
+    await texts.receive(centre, Incoming(ChannelName.SMS, number, f"{blind}:{client_id}", said))
 
 
 def _keep_text(session: Session, blind: str, words: str, client_id: str, now: datetime) -> None:

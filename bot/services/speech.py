@@ -6,20 +6,17 @@ A call's place is its `turn`, the number of the last line spoken, so the same qu
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
-from urllib.parse import urlencode
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from bot.core.telephone import HangUp, Listen, Next, Speaks
+from bot.core.telephone import HangUp, Listen, Next, Speaks, door
 from bot.core.words import Author, ChannelName, ConversationState, Language, Say, as_buttons
 from bot.services import i18n
 from bot.services.centre import Centre
 from bot.services.i18n import N_
 from store.tables import Conversation, Message
 
-DOOR = "/twilio/voice"
 HELD = (ConversationState.QUEUED, ConversationState.AGENT)
 HOLD = 3  # seconds between two looks for what people have written
 PATIENCE = 7  # looks without a word, after which the caller hears that we are still there
@@ -35,11 +32,6 @@ class Spoken:
     says: tuple[Say, ...]
     language: Language
     then: Next
-
-
-def door(**query: Any) -> str:
-    """The address a carrier asks next, below our own; None values are left out."""
-    return f"{DOOR}?{urlencode({name: value for name, value in query.items() if value is not None})}"
 
 
 def render(centre: Centre, spoken: Spoken) -> str:

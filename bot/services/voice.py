@@ -21,7 +21,7 @@ import structlog
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from bot.core.telephone import CallState, GoOn, HangUp
+from bot.core.telephone import FAILURES, CallState, GoOn, HangUp, door
 from bot.core.words import (
     Author,
     BroadcastState,
@@ -38,7 +38,7 @@ from bot.services import announcement_lines, calls, contacts, dispatch, facts, h
 from bot.services.centre import Centre
 from bot.services.conversations import MAX_TEXT, Held, find_open, hold, open_at, save
 from bot.services.i18n import N_
-from bot.services.speech import Spoken, door, from_here, listen, render
+from bot.services.speech import Spoken, from_here, listen, render
 from store.db import touch, vault_of
 from store.tables import (
     Address,
@@ -60,12 +60,6 @@ KEYS: Mapping[str, Mapping[Language, str]] = {
 }
 """Keys that mean the same at every moment of a call."""
 
-FAILURES: Mapping[CallState, str] = {
-    CallState.BUSY: "busy",
-    CallState.NO_ANSWER: "no_answer",
-    CallState.FAILED: "failed",
-    CallState.CANCELED: "canceled",
-}
 SORRY = N_("抱歉，系统出了点问题，同事会尽快与您联系。再见。")
 RANG_IN = N_("客户来电")
 HUNG_UP = N_("客户已挂断电话")
@@ -384,8 +378,10 @@ def ended(
     delivery_id: int | None,
     state: CallState,
     sequence: int = 0,
+    error: str | None = None,
 ) -> None:
-    """A carrier says a call is over; repeats change nothing. `delivery_id` None: the customer had called us.
+    """A carrier says a call is over; repeats change nothing. `delivery_id` None: the customer had called us. `error`:
+    why it failed, where the carrier knows better than `state`.
 
     An announcement counts as heard only when it was listened to (`silent`, `heard`, `listened`), not by the call's end.
     """
@@ -400,7 +396,7 @@ def ended(
         conversation_id = delivery.conversation_id or session.scalar(
             select(CallAttempt.conversation_id).where(CallAttempt.delivery_id == delivery.id)
         )
-        error = FAILURES.get(state)
+        error = error or FAILURES.get(state)
         reached = DeliveryState.FAILED if error else DeliveryState.HEARD
         if error or delivery.recipient_id is None:
             word = Report(ChannelName.VOICE, call_sid, delivery.id, reached, sequence, error)

@@ -9,6 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import JSONResponse, Response
 
 from bot.core.facts import Question
+from bot.core.telephone import Speaks
 from bot.core.words import ChannelName
 from bot.services import polling, watch
 from bot.services.centre import Centre
@@ -47,8 +48,9 @@ async def readyz(request: Request) -> JSONResponse:
         body["telegram"] = await _telegram(centre)
         if body["telegram"]["ok"] is False:
             body["degraded"].append(f"telegram: {body['telegram'].get('error') or 'silent'}")
-    body["carrier"] = "sandbox"
-    if not centre.settings.default_database:
+    voice = centre.channels.get(ChannelName.VOICE)
+    body["carrier"] = voice.carrier if isinstance(voice, Speaks) else None
+    if body["carrier"] == "sandbox" and not centre.settings.default_database:
         body["degraded"].append("carrier: sandbox; no call and no SMS leaves the house")
     if centre.settings.rehearsal:
         body["rehearsal"] = centre.clock.now().isoformat()

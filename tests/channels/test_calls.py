@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from bot.core.telephone import CallState
+from bot.core.telephone import DOOR, CallState, door
 from bot.core.twiml import Gather, Over, play
 from bot.core.words import (
     Author,
@@ -141,7 +141,7 @@ async def test_a_page_that_is_gone_ends_its_call(house: House, patient: Handset)
 @pytest.mark.usefixtures("patient")
 async def test_the_same_request_gets_the_same_words_and_does_nothing_twice(house: House) -> None:
     call = await delivery(house)
-    address = speech.door(delivery=call.id)
+    address = door(delivery=call.id)
     first = await voice.ask(house.centre, address, {"AnsweredBy": "human"})
     assert await voice.ask(house.centre, address, {"AnsweredBy": "human"}) == first
     ear = play(first).then
@@ -254,29 +254,29 @@ async def test_nobody_waits_for_ever(house: House) -> None:
     await phone.dial()
     await phone.press("0")
     conversation = await one(house, select(Conversation))
-    url = speech.door(conversation=conversation.id, turn=conversation.seq, silent=speech.WAITS)
+    url = door(conversation=conversation.id, turn=conversation.seq, silent=speech.WAITS)
     passage = play(await voice.ask(house.centre, url, {}))
     assert (passage.then, [h.text for h in passage.heard]) == (Over(), [speech.CALL_YOU_BACK])
     assert (await one(house, select(Conversation))).state is ConversationState.QUEUED
-    still = speech.door(conversation=conversation.id, turn=conversation.seq, silent=speech.PATIENCE - 1)
+    still = door(conversation=conversation.id, turn=conversation.seq, silent=speech.PATIENCE - 1)
     assert [h.text for h in play(await voice.ask(house.centre, still, {})).heard] == [speech.STILL_THERE]
 
 
 async def test_a_hidden_number_is_served(house: House) -> None:
-    document = await voice.ask(house.centre, speech.DOOR, {"From": "anonymous", "CallSid": "CA1"})
+    document = await voice.ask(house.centre, DOOR, {"From": "anonymous", "CallSid": "CA1"})
     assert isinstance(play(document).then, Gather)
-    assert await voice.ask(house.centre, speech.DOOR, {"From": "anonymous", "CallSid": "CA1"}) == document
+    assert await voice.ask(house.centre, DOOR, {"From": "anonymous", "CallSid": "CA1"}) == document
 
 
 @pytest.mark.parametrize(
     "url",
     [
-        speech.DOOR,
-        speech.door(conversation=999999, turn=1),
-        speech.door(conversation=999999, turn=1, silent=0),
-        speech.DOOR + "?conversation=x",
-        speech.DOOR + "?delivery=-1",
-        speech.DOOR + "?delivery=" + "9" * 40,
+        DOOR,
+        door(conversation=999999, turn=1),
+        door(conversation=999999, turn=1, silent=0),
+        DOOR + "?conversation=x",
+        DOOR + "?delivery=-1",
+        DOOR + "?delivery=" + "9" * 40,
     ],
 )
 async def test_addresses_this_door_never_gave_out_are_refused(house: House, url: str) -> None:
@@ -285,7 +285,7 @@ async def test_addresses_this_door_never_gave_out_are_refused(house: House, url:
 
 
 async def test_a_delivery_nobody_knows_hangs_up(house: House) -> None:
-    assert play(await voice.ask(house.centre, speech.door(delivery=999999), {})).then == Over()
+    assert play(await voice.ask(house.centre, door(delivery=999999), {})).then == Over()
 
 
 # ── texts ──

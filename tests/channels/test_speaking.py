@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import pytest
 
 from bot.channels import menu
 from bot.channels.sms import SmsChannel
-from bot.channels.voice import VoiceChannel, speakable
-from bot.core.telephone import GoOn, HangUp, Listen, Speaks
+from bot.channels.twiml import render, speakable
+from bot.channels.voice import VoiceChannel
+from bot.core.telephone import GoOn, HangUp, Listen, Next, Speaks
 from bot.core.twiml import Fetch, Gather, Over, play
 from bot.core.words import Button, ChannelName, Language, LooksUp, Outgoing, Report, Say, Sent
 
@@ -30,12 +32,18 @@ class Paper:
         self.calls.append(out)
         return Sent("call")
 
-    async def send_text(self, out: Outgoing) -> Sent:
+    async def send_sms(self, out: Outgoing) -> Sent:
         self.texts.append(out)
         return Sent("text")
 
-    async def find(self, out: Outgoing, since: datetime) -> Report | None:  # noqa: ARG002
+    async def look_up(self, out: Outgoing, since: datetime) -> Report | None:  # noqa: ARG002
         return None
+
+    def render(self, says: Sequence[Say], language: Language, then: Next) -> str:
+        return render(says, language, then)
+
+    async def close(self) -> None:
+        """Nothing is open."""
 
 
 @pytest.fixture
@@ -55,9 +63,10 @@ def test_a_question_with_choices_takes_one_key_and_names_them(voice: VoiceChanne
         '<?xml version="1.0" encoding="UTF-8"?><Response>'
         '<Gather action="/twilio/voice?conversation=7&amp;turn=3" hints="方便,不方便" input="dtmf speech" '
         'language="cmn-Hans-CN" method="POST" numDigits="1" speechTimeout="auto" timeout="6">'
-        '<Say language="zh-CN"><prosody rate="92%">您好。</prosody></Say>'
-        '<Say language="zh-CN"><prosody rate="92%">现在方便吗？</prosody></Say>'
-        '<Say language="zh-CN"><prosody rate="92%">方便请按1，不方便请按2。</prosody></Say></Gather>'
+        '<Say language="cmn-CN" voice="Polly.Zhiyu"><prosody rate="92%">您好。</prosody></Say>'
+        '<Say language="cmn-CN" voice="Polly.Zhiyu"><prosody rate="92%">现在方便吗？</prosody></Say>'
+        '<Say language="cmn-CN" voice="Polly.Zhiyu"><prosody rate="92%">方便请按1，不方便请按2。</prosody></Say>'
+        "</Gather>"
         '<Redirect method="POST">/twilio/voice?conversation=7&amp;turn=3&amp;silent=0</Redirect></Response>'
     )
 
