@@ -70,9 +70,11 @@ class Rewrite:
 @dataclass(frozen=True, slots=True)
 class Taken:
     """What the channel may show at once, beside what the outbox sends. `chosen` is the pressed button's title; `note` a
-    short word to whoever pressed; `rewrites` other messages that are out of date now."""
+    short word to whoever pressed; `rewrites` other messages that are out of date now; `answering`: the bot is about to
+    answer."""
 
     chosen: str = ""
+    answering: bool = False
     note: str = ""
     rewrites: tuple[Rewrite, ...] = ()
 

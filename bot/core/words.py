@@ -348,7 +348,8 @@ class Incoming:
     `address` is the sender in the channel's own address space; `provider_id` is unique in the channel and makes a
     repeated request harmless. `language` is the one they chose, `spoken` only what their application is set to.
     `aside` names a fixed answer (bot/services/asides.py) to what the bot cannot read. `context` is what the scripts
-    read as `context.x` from now on; `metadata` is kept with the line for staff.
+    read as `context.x` from now on; `metadata` is kept with the line for staff. `corrects` is the `provider_id` of the
+    message this one is the edited form of.
     """
 
     channel: ChannelName
@@ -362,6 +363,7 @@ class Incoming:
     aside: str = ""
     attachments: tuple[Attachment, ...] = ()
     context: Mapping[str, Any] = field(default_factory=dict)
+    corrects: str = ""
 
 
 @dataclass(frozen=True, slots=True)

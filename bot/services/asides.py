@@ -31,6 +31,7 @@ ALWAYS = frozenset({"media_too_large", "media_wrong_type", "language", "choose_l
 """Said also while people hold the conversation: only the machine can know."""
 
 NO_GREETING = frozenset({"group", "choose_language"})
+CORRECTED = "corrected"  # nothing is said: the message was edited, and its correction is what is answered
 AGAIN = timedelta(minutes=1)
 LANGUAGES = (Button("中文", "/language zh"), Button("English", "/language en"))
 
@@ -45,8 +46,8 @@ def say(
     session: Session, centre: Centre, held: Held, aside: str, now: datetime, *, reply_to: int | None
 ) -> tuple[Say, ...]:
     """Answers with the fixed words of that name; a new conversation is greeted first. `held` is not yet saved."""
-    if aside == "media" and _just_said(session, held.id, aside, now):
-        return ()  # an album is several messages
+    if aside == CORRECTED or (aside == "media" and _just_said(session, held.id, aside, now)):
+        return ()  # an album is several messages, and answered once
     opening = () if held.flow or aside in NO_GREETING else talk.greet(session, centre, held, now)
     buttons = LANGUAGES if aside == "choose_language" else ()
     answer = Say(text(held.language, ASIDES[aside]), buttons, f"aside_{aside}")

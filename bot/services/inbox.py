@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import unicodedata
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
 
 import structlog
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, select, update
 from sqlalchemy import text as sql
 from sqlalchemy.orm import Session
 
@@ -28,6 +28,7 @@ from store.tables import Conversation, Message
 
 log = structlog.get_logger()
 GLIMPSES = 50_000
+LATELY = 40  # lines among which a message's own correction may stand before it
 TRIES = 4
 
 
@@ -164,6 +165,8 @@ def _receive(
     now: datetime,
 ) -> tuple[Receipt, frozenset[str]]:
     held = _hold(session, centre, incoming, parse.language, now)
+    if held is not None and _was_corrected(session, held, incoming):
+        incoming = replace(incoming, aside=asides.CORRECTED)
     waits = held is not None and _waits(centre, held, incoming)
     machine = centre.clock.machine()
     message_id = _store(session, held, incoming, text, None if waits else parse, now, machine) if held else None
@@ -173,6 +176,7 @@ def _receive(
     if held.channel in MESSENGERS and incoming.language:
         contacts.learn(session, held.contact_id, {"language": incoming.language}, now=now, why="chosen in conversation")
     answers: tuple[Say, ...] = ()
+    _supersede(session, incoming)
     if waits:
         held.change(unanswered_since=now, silence_at=None)
     elif incoming.aside and (held.state is ConversationState.BOT or incoming.aside in asides.ALWAYS):
@@ -197,6 +201,30 @@ def _waits(centre: Centre, held: Held, incoming: Incoming) -> bool:
     """Whether the answer waits for what the customer may write next (bot/services/kept.py); a choice does not."""
     words = incoming.payload is None and not incoming.aside
     return words and held.state is ConversationState.BOT and kept.joins(centre, incoming.channel)
+
+
+def _supersede(session: Session, incoming: Incoming) -> None:
+    """A message corrected before it was answered needs no answer of its own any more."""
+    if incoming.corrects:
+        session.execute(
+            update(Message)
+            .where(
+                Message.channel == incoming.channel,
+                Message.provider_id == incoming.corrects,
+                Message.understood.is_(None),
+            )
+            .values(understood={"aside": asides.CORRECTED})
+        )
+
+
+def _was_corrected(session: Session, held: Held, incoming: Incoming) -> bool:
+    """Whether a message comes after its own correction, as updates may."""
+    if held.channel not in MESSENGERS:
+        return False
+    lately = select(Message.details).where(
+        Message.conversation_id == held.id, Message.seq > held.seq - LATELY, Message.details.is_not(None)
+    )
+    return any(details.get("corrects") == incoming.provider_id for details in session.scalars(lately) if details)
 
 
 def _written(held: Held, incoming: Incoming, text: str) -> Language | None:

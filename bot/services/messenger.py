@@ -14,10 +14,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from bot.core.arrivals import Arrival, Linking, Moved, NotNow, Press, Reached, Rewrite, Taken
-from bot.core.words import Incoming, Language, Purpose
+from bot.core.splitting import cut
+from bot.core.words import ConversationState, Incoming, Language, Purpose
 from bot.services import alerts, asides, cases, contacts, inbox, outbox, own_chats
 from bot.services import escalations as ladder
 from bot.services.centre import Centre
+from bot.services.conversations import MAX_TEXT
 from bot.services.i18n import N_, text
 from bot.services.permissions import Function, may
 from store.db import vault_of
@@ -52,8 +54,7 @@ async def take(centre: Centre, arrival: Arrival) -> Taken:
 async def _take(centre: Centre, arrival: Arrival) -> Taken:
     match arrival:
         case Incoming():
-            await inbox.receive(centre, _hidden(centre, arrival))
-            return Taken()
+            return await _hear(centre, arrival)
         case Press():
             return await _press(centre, arrival)
         case Linking():
@@ -63,6 +64,18 @@ async def _take(centre: Centre, arrival: Arrival) -> Taken:
         case Moved():
             await centre.db.write(lambda s: _moved(s, arrival))
     return Taken()
+
+
+async def _hear(centre: Centre, incoming: Incoming) -> Taken:
+    """A message; one longer than the house keeps in one line is several."""
+    answering = False
+    for number, words in enumerate(cut(incoming.text, MAX_TEXT), 1):
+        part = replace(incoming, text=words)
+        if number > 1:
+            part = replace(part, provider_id=f"{incoming.provider_id}#{number}", attachments=())
+        receipt = await inbox.receive(centre, _hidden(centre, part))
+        answering = receipt.state is ConversationState.BOT and not receipt.repeated and not receipt.answers
+    return Taken(answering=answering)
 
 
 async def _database_answers(centre: Centre) -> bool:
@@ -75,14 +88,20 @@ async def _database_answers(centre: Centre) -> bool:
 
 async def _keep(centre: Centre, incoming: Incoming) -> None:
     try:
-        await inbox.keep(centre, _hidden(centre, incoming))
+        await inbox.keep(centre, _hidden(centre, replace(incoming, text=incoming.text[:MAX_TEXT])))
     except Exception:
         log.exception("messenger.not_kept")
 
 
 def _hidden(centre: Centre, incoming: Incoming) -> Incoming:
     """The provider's id of a message names the chat; what is stored does not."""
-    return replace(incoming, provider_id=centre.db.vault.blind(f"{incoming.channel} message", incoming.provider_id))
+
+    def hide(provider_id: str) -> str:
+        return centre.db.vault.blind(f"{incoming.channel} message", provider_id)
+
+    corrects = hide(incoming.corrects) if incoming.corrects else ""
+    kept = {**incoming.metadata, "corrects": corrects} if corrects else incoming.metadata
+    return replace(incoming, provider_id=hide(incoming.provider_id), corrects=corrects, metadata=kept)
 
 
 # ── buttons ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -170,8 +170,53 @@ async def test_a_correction_is_answered_as_one(post: Post, li: Person) -> None:
     li.edits("3号楼2单元502")
     await post.comes()
     edited = (await lines(post))[-1]
-    assert (edited.text, edited.details) == ("3号楼2单元502", {"edited": True})
+    assert (edited.text, edited.details["edited"]) == ("3号楼2单元502", True)
     assert len(li.sees) > before
+
+
+async def test_a_message_corrected_before_its_answer_is_answered_once(
+    post: Post, telegram: FakeTelegram, li: Person
+) -> None:
+    li.writes("家里暖气不热")
+    await post.comes()
+    said = len(li.sees)
+    li.writes("3号楼2单元501")
+    li.edits("3号楼2单元502")
+    await post.comes()
+    slots = (await post.all(Conversation))[0].flow["state"]["slots"]
+    assert slots["unit"] == "3-2-502"
+    assert len(li.sees) == said + 1
+
+    telegram.pending.clear()
+    await post.poller.once(wait=0)
+    original = telegram.pending[li.writes("一两天吧")]
+    edit = telegram.pending[li.edits("三天以上")]
+    telegram.pending.clear()
+    for update in (edit, original):  # the wrong way round
+        telegram.again(update)
+        await post.comes()
+    assert len(li.sees) == said + 2
+    assert [line.text for line in await lines(post)][-2:] == ["三天以上", "一两天吧"]
+
+
+@SQLITE
+async def test_a_message_longer_than_a_line_is_kept_whole(post: Post, li: Person) -> None:
+    words = "楼道的灯坏了，" * 580
+    li.writes(words)
+    await post.comes()
+    assert "".join(line.text for line in await lines(post)) == words
+
+
+@SQLITE
+async def test_an_album_is_answered_once(post: Post, li: Person) -> None:
+    li.writes("你好")
+    await post.comes()
+    said = len(li.sees)
+    for _ in range(3):
+        li.sends_photo(JPEG)
+    await post.comes()
+    assert len(li.sees) == said + 1
+    assert len(await post.all(Attachment)) == 3
 
 
 @SQLITE

@@ -233,6 +233,7 @@ class FakeTelegram:
         self.webhook: dict[str, Any] | None = None
         self.files: dict[str, tuple[str, bytes]] = {}
         self.pending: dict[int, dict[str, Any]] = {}
+        self.repeated: list[dict[str, Any]] = []
         self.message_ids, self.query_ids = itertools.count(1), itertools.count(1)
         self._people, self._updates = itertools.count(1001), itertools.count(5001)
         self._troubles: dict[str, deque[Trouble]] = {}
@@ -261,6 +262,11 @@ class FakeTelegram:
         if self._runner is not None:
             await self._runner.cleanup()
 
+    @property
+    def polling(self) -> bool:
+        """Whether somebody is asking right now."""
+        return self._poll is not None
+
     # ── people, updates, trouble ──
 
     def person(self, name: str = "Li", language: str = "zh-hans") -> Person:
@@ -282,8 +288,8 @@ class FakeTelegram:
         return number
 
     def again(self, update: dict[str, Any]) -> None:
-        """Brings an update once more, whatever was confirmed."""
-        self.pending[update["update_id"]] = update
+        """Brings an update with the next answer, whatever was confirmed."""
+        self.repeated.append(update)
         self._arrived.set()
 
     def file(self, content: bytes, path: str) -> dict[str, Any]:
@@ -402,7 +408,7 @@ class FakeTelegram:
         for number in [number for number in self.pending if number < offset]:
             del self.pending[number]
         try:
-            if not self.pending and timeout:
+            if not self.pending and not self.repeated and timeout:
                 self._arrived.clear()
                 await asyncio.wait(
                     [asyncio.ensure_future(self._arrived.wait()), asyncio.ensure_future(mine.wait())],
@@ -414,7 +420,9 @@ class FakeTelegram:
         finally:
             if self._poll is mine:
                 self._poll = None
-        wanted = [u for u in self.pending.values() if allowed_updates is None or set(u) & set(allowed_updates)]
+        repeated, self.repeated = self.repeated, []
+        waiting = (*repeated, *self.pending.values())
+        wanted = [u for u in waiting if allowed_updates is None or set(u) & set(allowed_updates)]
         return wanted[:limit]
 
     def _setWebhook(self, url: str, secret_token: str = "", **more: Any) -> bool:  # noqa: N802

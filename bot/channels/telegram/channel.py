@@ -18,6 +18,7 @@ from bot.core.words import Button, Can, ChannelName, Outgoing, Rejected, Sent
 
 ROW = 30  # letters that stand side by side on a small telephone
 NARROW = 14  # a title wider than this gets a row of its own
+ABREAST = 8  # buttons Telegram puts into one row at most
 MAX_TITLE = 64  # characters; more is cut by the applications anyway
 NO_PREVIEW = LinkPreviewOptions(is_disabled=True)
 ChatMoved = Callable[[str, str], Awaitable[None]]
@@ -92,7 +93,7 @@ def keyboard(delivery_id: int, buttons: Sequence[Button]) -> InlineKeyboardMarku
     for number, button in enumerate(buttons[: TelegramChannel.can.max_buttons]):
         size = breadth(button.title)
         key = InlineKeyboardButton(text=button.title[:MAX_TITLE], callback_data=f"{delivery_id}:{number}")
-        if rows and size <= NARROW and 0 < width <= ROW - size:
+        if rows and size <= NARROW and 0 < width <= ROW - size and len(rows[-1]) < ABREAST:
             rows[-1].append(key)
             width += size
         else:

@@ -65,6 +65,9 @@ class Receiver:
         taken = await self._take(arrival)
         if query is not None and isinstance(arrival, Press):
             await self._show(query, taken)
+        elif taken.answering and update.message is not None:
+            with suppress(*FAULTS):
+                await self._bot.send_chat_action(update.message.chat.id, "typing")
 
     async def _show(self, query: CallbackQuery, taken: Taken) -> None:
         """The button stops spinning, its keyboard goes, and the choice stands in its place."""

@@ -23,7 +23,7 @@ WANTED = ("message", "edited_message", "callback_query", "my_chat_member")
 COMMANDS = {"human": "/ask_human", "cancel": "/cancel", "stop": "/stop_contact", "help": "/greet", "start": "/greet"}
 COMMAND = re.compile(r"/([A-Za-z_]+)(?:@(\w+))?(?:\s+(.*))?", re.DOTALL)
 STAFF = "staff_"  # begins the parameter of a link that ties a chat to an account
-CAMPAIGN = re.compile(r"[\w-]{1,64}")  # what a deep link's parameter may hold (Bot API, "Deep linking")
+CAMPAIGN = re.compile(r"[A-Za-z0-9_-]{1,64}")  # what a deep link's parameter may hold (Bot API, "Deep linking")
 PRESSED = re.compile(r"(\d{1,18}):(\d{1,3})")
 QUOTE = 300  # characters of a quoted message that are kept
 
@@ -175,6 +175,7 @@ def _edited(message: Message, me: Me) -> Arrival | None:
         payload=None,
         attachments=(),
         metadata={**arrival.metadata, "edited": True},
+        corrects=arrival.provider_id,
     )
 
 
