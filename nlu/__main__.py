@@ -1,4 +1,4 @@
-"""`python -m nlu train | evaluate`: the tools of the understanding room, for operators and benchmarks."""
+"""`python -m nlu train | evaluate | apart`: the tools of the understanding room, for operators and benchmarks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 
 from nlu import evaluation
 from nlu.embedded import answer_only
-from nlu.examples import read
+from nlu.examples import near_duplicates, quoted, read
 from nlu.rasa_project import RasaFailed
 from nlu.training import train as train_embedded
 
@@ -81,6 +81,23 @@ def evaluate(
         json.write_text(evaluation.as_json(figures), "utf-8")
     if picture:
         picture.write_text(evaluation.as_picture(answered), "utf-8")
+
+
+@app.command()
+def apart(
+    data: Annotated[list[Path], typer.Option(help="example files or folders; may be given again")],
+    quotes: Annotated[Path, typer.Option(help="Markdown, a file or a folder, whose 「」 and quotes nobody may repeat")],
+) -> None:
+    """Refuse examples that say the same, or nearly, as utterances quoted elsewhere (the requirements' own)."""
+    try:
+        near = near_duplicates(read(*data), quoted(quotes))
+    except (ValueError, OSError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+    for hit in near:
+        typer.echo(f"{hit.left.file}  {hit.left.intent}  {hit.left.text} = {hit.right.text}  {hit.similarity:.2f}")
+    if near:
+        raise typer.Exit(1)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ Rasa's training format, version "3.1": `nlu: - intent: name  examples: |  - text
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -22,6 +23,7 @@ from nlu.features import language_of, normalise
 NEAR_DUPLICATE = 0.8
 """Texts whose character 3-grams overlap (Jaccard) at least so much say the same in the same words."""
 
+_QUOTED = re.compile(r'「([^」\n]+)」|"([^"\n]+)"')
 _ANNOTATION = re.compile(r"\[([^\]]+)\](?:\([^)]*\)|\{[^}]*\})")
 
 
@@ -97,6 +99,18 @@ def _read(path: Path) -> list[Example]:
     return found
 
 
+def quoted(place: Path) -> list[Example]:
+    """What the Markdown at `place` (a file, or a folder) has in 「」 or "": what no example may repeat."""
+    pages = [place] if place.is_file() else sorted(place.rglob("*.md"))
+    if not pages:
+        raise BadExamples(f"{place}: no Markdown there")
+    return [
+        Example((chinese or english).strip(), "", page.name)
+        for page in pages
+        for chinese, english in _QUOTED.findall(page.read_text("utf-8"))
+    ]
+
+
 def near_duplicates(left: Sequence[Example], right: Sequence[Example]) -> list[Near]:
     """Pairs across the two sets that are the same or nearly the same text, the most alike first.
 
@@ -104,20 +118,29 @@ def near_duplicates(left: Sequence[Example], right: Sequence[Example]) -> list[N
     finds the repetitions inside it, each pair once.
     """
     within = left is right
-    shingles = [_shingles(example.text) for example in right]
+    ours = [_shingles(example.text) for example in left]
+    theirs = ours if within else [_shingles(example.text) for example in right]
+    counts = Counter(gram for grams in (ours if within else [*ours, *theirs]) for gram in grams)
+    rare = [_rarest(grams, counts) for grams in ours]
     holders: dict[str, list[int]] = defaultdict(list)
-    for index, grams in enumerate(shingles):
-        for gram in grams:
+    for index, few in enumerate(rare if within else [_rarest(grams, counts) for grams in theirs]):
+        for gram in few:
             holders[gram].append(index)
     found = []
     for at, example in enumerate(left):
-        grams = _shingles(example.text)
-        shared = Counter(index for gram in grams for index in holders.get(gram, ()))
-        for index, common in shared.items():
-            similarity = common / (len(grams) + len(shingles[index]) - common)
+        grams = ours[at]
+        for index in {index for gram in rare[at] for index in holders.get(gram, ())}:
+            common = len(grams & theirs[index])
+            similarity = common / (len(grams) + len(theirs[index]) - common)
             if similarity >= NEAR_DUPLICATE and (not within or at < index):
                 found.append(Near(example, right[index], similarity))
     return sorted(found, key=lambda near: -near.similarity)
+
+
+def _rarest(grams: frozenset[str], counts: Counter[str]) -> list[str]:
+    """So many of the rarest that two texts as alike as NEAR_DUPLICATE must share one of them."""
+    ordered = sorted(grams, key=lambda gram: (counts[gram], gram))
+    return ordered[: len(grams) - math.ceil(NEAR_DUPLICATE * len(grams)) + 1]
 
 
 def _shingles(text: str) -> frozenset[str]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from nlu.__main__ import app
 from nlu.embedded import ROOT
-from nlu.examples import BadExamples, Example, digest, near_duplicates, read
+from nlu.examples import BadExamples, Example, digest, near_duplicates, quoted, read
 
 NLU = ROOT / "nlu"
 
@@ -52,3 +54,19 @@ def test_near_duplicates_are_found_whatever_their_dress() -> None:
 def test_no_test_utterance_is_a_training_one() -> None:
     near = near_duplicates(read(NLU / "data"), read(NLU / "tests"))
     assert not [f"{n.left.text} = {n.right.text} ({n.right.file})" for n in near]
+
+
+def test_examples_keep_away_from_what_is_quoted_elsewhere(tmp_path: Path) -> None:
+    page, examples = tmp_path / "D.md", tmp_path / "a.tsv"
+    page.write_text('- zh: 「我要退款!」 / 「你好呀」\n- en: "Where is my parcel?"\n', "utf-8")
+    assert [each.text for each in quoted(tmp_path)] == ["我要退款!", "你好呀", "Where is my parcel?"]
+    examples.write_text("我要退款\trefund\nwhere is my  parcel\tparcel\n钱什么时候退我\trefund\n", "utf-8")
+    run = CliRunner().invoke(app, ["apart", "--data", str(examples), "--quotes", str(page)])
+    assert run.exit_code == 1
+    assert run.output.splitlines() == [
+        "a.tsv  refund  我要退款 = 我要退款!  1.00",
+        "a.tsv  parcel  where is my  parcel = Where is my parcel?  1.00",
+    ]
+    examples.write_text("钱什么时候退我\trefund\n", "utf-8")
+    assert CliRunner().invoke(app, ["apart", "--data", str(examples), "--quotes", str(tmp_path)]).exit_code == 0
+    assert CliRunner().invoke(app, ["apart", "--data", str(examples), "--quotes", str(tmp_path / "no")]).exit_code == 1
