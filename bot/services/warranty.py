@@ -122,14 +122,14 @@ def _told(wish: Wish, verdict: Verdict, claim: Claim, limits: Warranty, language
             told = _joined(language, told, text(language, N_("现在还可以%(choices)s。"), choices=_or(others, language)))
         return told
     told = text(language, N_("买了%(days)s天，可以%(wish)s。"), days=claim.days, wish=named)
-    if wish is Wish.EXCHANGE and claim.damaged is None:
-        told = _joined(language, told, text(language, N_("前提是外壳和屏幕完好。")))
     if wish is Wish.EXCHANGE and limits.replacement_days is not None:
         soon = text(language, N_("检测确认后，收到您的机器起%(days)s天内寄出新的。"), days=limits.replacement_days)
         told = _joined(language, told, soon)
     told = _joined(language, told, fee)
     if others:
         told = _joined(language, told, text(language, N_("也可以%(choices)s。"), choices=_or(others, language)))
+    if claim.damaged is None and isinstance(verdict[Wish.EXCHANGE], Granted):
+        told = _joined(language, told, text(language, N_("换货要求外壳和屏幕完好。")))
     return told
 
 
