@@ -39,8 +39,11 @@ def main() -> None:
     arguments.add_argument("--epochs", type=int, help="DIET's epochs")
     arguments.add_argument("--home", type=Path, default=Path(".hotline/rasa"), help="Rasa's environment")
     arguments.add_argument("--encoder", help="a folder or a name")
+    arguments.add_argument("--only", default="", help="the splits whose names hold this")
     given = arguments.parse_args()
     for name, train, test in splits(given.public):
+        if given.only not in name:
+            continue
         answers = answer_only(OWN) if name.startswith("own") else frozenset[str]()
         print(f"\n── {name}")
         for engine in given.engines:
