@@ -6,6 +6,7 @@ Kinds and their normalised `value`:
     case_no      "C20261121-0042"          order_no, tracking_no   as written, upper case
     datetime     ISO 8601 with offset; a day without a time is its midnight (see moments.py for what is filled in)
     money        plain decimal in the currency's unit: "三百五十块" is "350"
+    height, weight   a person's, in centimetres and kilograms: "一米六八" is "168", "120斤" is "60" (measures.py)
     quantity     plain decimal before a measure word: "两件" is "2"
     number       any other number             rating   as the text states it, 1..5 or 0..10; 满意 … 不满意 are 4 … 2
     unit         building-unit-room: "3号楼2单元501" is "3-2-501"
@@ -27,6 +28,7 @@ import phonenumbers
 
 from bot.core.words import Entity
 from nlu.features import LONGEST
+from nlu.measures import measures
 from nlu.moments import moments
 from nlu.numerals import EN, ZH, plain, value_of
 
@@ -151,7 +153,7 @@ def extract(text: str, now: datetime | None = None, zone: ZoneInfo | None = None
     present = _present(now, zone)
     taken: list[Entity] = []
     if _NUMBER_CUE.search(flat):
-        for kind in (_cases, _phones, _trackings, _orders, _units, _moneys):
+        for kind in (_cases, _phones, _trackings, _orders, _units, _measures, _moneys):
             taken += _free(kind(flat), taken)
     taken += _free(_moments(flat, present), taken)
     if _NUMBER_CUE.search(flat):
@@ -214,6 +216,11 @@ def _units(text: str) -> Found:
         ]
         values = [part.upper() if (number := value_of(part)) is None else plain(number) for part in parts]
         yield Entity("unit", "-".join(values), m[0], m.start(), m.end())
+
+
+def _measures(text: str) -> Found:
+    for kind, value, start, end in measures(text):
+        yield Entity(kind, plain(value), text[start:end], start, end)
 
 
 def _moneys(text: str) -> Found:

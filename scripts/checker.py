@@ -47,6 +47,8 @@ ENTITIES = frozenset(
         "datetime",
         "unit",
         "rating",
+        "height",
+        "weight",
         "number",
         "affirm",
         "deny",

@@ -45,6 +45,7 @@ URGENT_IN_WORDS = 0.7  # … where the open question is answered in words
 INTERRUPT = 0.5  # confidence from which another topic breaks into an open question
 INTERRUPT_WORDS = 0.85  # … where the words could be the answer
 COMMAND_IN_WORDS = 0.8
+MEANT = 0.8  # so sure of another meaning, words are no address and no date, however often they were asked for
 UNDERSTAND = 0.4  # with nothing open, a meaning less sure than this is asked about, not acted on (REQ-D10)
 CLARIFY_MARGIN = 0.12  # two meanings closer than this are put to the customer
 CLARIFY_ABOVE = 0.5  # together; less is no choice between two, it was not understood
@@ -301,7 +302,7 @@ def _words(run: Run, heard: _Heard) -> bool:
     if slot is None or found is None or heard.text.startswith("/"):
         return False
     last_resort = any(isinstance(m, FromEntity) for m in slot.mappings)
-    if last_resort and run.tries == 0 and heard.parse.intent not in NOTHING:
+    if last_resort and heard.parse.intent not in NOTHING and (run.tries == 0 or heard.parse.confidence >= MEANT):
         return False  # they speak of something else than what was asked
     run.fill({slot.name: found.value})
     return True
@@ -313,6 +314,8 @@ def _volunteer(run: Run, heard: _Heard) -> bool:
         return False
     found = volunteered(run.book, run.flow(run.stack[-1]), heard.parse, run.slots, None)
     run.fill(found)
+    if found:
+        run.say("utter_noted")
     return bool(found)
 
 
