@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
@@ -96,6 +97,43 @@ class Revision(Base):
     staff_id: Mapped[int | None] = mapped_column(ForeignKey("staff.id"))
     why: Mapped[str] = mapped_column(Text, default="")
     at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+class MergeState(StrEnum):
+    """What became of the thought that two contacts are one person."""
+
+    OPEN = "open"
+    MERGED = "merged"
+    DECLINED = "declined"  # different people: not thought of again
+
+
+class Merge(Base):
+    """Two contacts who may be one person: why somebody thinks so, and what a person decided (DESIGN §2).
+
+    `kept_id` is the earlier contact, which a merge keeps; `other_id` becomes it. `moved` are the addresses a merge took
+    along, to be given back when it is undone.
+    """
+
+    __tablename__ = "merge"
+    __table_args__ = (
+        held(MergeState, "state"),
+        UniqueConstraint("kept_id", "other_id"),
+        CheckConstraint("kept_id < other_id", name="earlier_kept"),
+        Index("ix_merge_other_id", "other_id"),
+        Index("ix_merge_state", "state", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    kept_id: Mapped[int] = mapped_column(ForeignKey("contact.id"))
+    other_id: Mapped[int] = mapped_column(ForeignKey("contact.id"))
+    why: Mapped[str] = mapped_column(String(24))
+    hint: Mapped[str] = mapped_column(String(16), default="")  # the masked number both gave
+    conversation_id: Mapped[int | None] = mapped_column(ForeignKey("conversation.id"))
+    state: Mapped[MergeState] = mapped_column(words(MergeState), default=MergeState.OPEN)
+    moved: Mapped[list[int]] = mapped_column(Json, default=list)
+    at: Mapped[datetime] = mapped_column(UTCDateTime)
+    staff_id: Mapped[int | None] = mapped_column(ForeignKey("staff.id"))
+    decided_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
 
 
 append_only(Consent.__table__)

@@ -8,7 +8,7 @@ from store.coupons import Coupon
 from store.learning import Misunderstood
 from store.outbox import SLOTS, Delivery, Poll, SandboxCall, SandboxText, SlotLease, Worker
 from store.passages import Passage
-from store.people import Address, Consent, Contact, Revision
+from store.people import Address, Consent, Contact, Merge, MergeState, Revision
 from store.repairs import RepairOrder, Visit
 from store.staff import AuditEntry, ChatLink, SignInAttempt, SignInLink, Staff, StaffRole, StaffSession
 from store.versions import Version, VersionKind
@@ -40,6 +40,8 @@ __all__ = [
     "ImportRun",
     "Incident",
     "IncidentEntry",
+    "Merge",
+    "MergeState",
     "Message",
     "Misunderstood",
     "NextStep",

@@ -9,9 +9,9 @@ from sqlalchemy.orm import Session
 from starlette.responses import RedirectResponse, Response
 
 from bot.console.door import centre_of, render, require
-from bot.console.queries.people import Card, card, find_contacts, same_person
+from bot.console.queries.people import Card, card, find_contacts
 from bot.console.queries.timeline import Moment, timeline
-from bot.services import audit
+from bot.services import audit, contacts
 from bot.services.permissions import Function
 from bot.services.staff import SignedIn
 from store.tables import Contact
@@ -41,7 +41,7 @@ async def show(request: Request, contact_id: int, staff: Staffed) -> Response:
     def read(session: Session) -> tuple[Card, tuple[Moment, ...]] | None:
         if session.get(Contact, contact_id) is None:
             return None
-        people = same_person(session, contact_id)
+        people = contacts.same_person(session, contact_id)
         return card(session, people[0], staff), timeline(session, people)
 
     found = await centre.db.read(read)

@@ -32,6 +32,11 @@ SCOPES: Mapping[str, str] = {
 }
 """What a customer no longer wants."""
 
+MERGE_REASONS: Mapping[str, str] = {
+    "same_phone": N_("两人留了同一个电话"),
+    "by_hand": N_("同事认为是同一人"),
+}
+
 EVENTS: Mapping[str, str] = {
     "visit": N_("到访"),
     "purchase": N_("消费"),
@@ -83,6 +88,8 @@ ACTIONS: Mapping[str, str] = {
     "conversation.close": N_("结束会话"),
     "contact.seen": N_("查看完整联系方式"),
     "contact.merge": N_("合并客户"),
+    "contact.part": N_("撤销合并客户"),
+    "contact.not_same": N_("认定为不同客户"),
     "case.open": N_("建立工单"),
     "contact.consent": N_("记录客户意愿"),
     "contact.learn": N_("更正客户资料"),

@@ -42,10 +42,16 @@ DONE: Mapping[str, str] = {
     "visit_cancelled": N_("上门已取消，系统会告诉客户。"),
     "visit_done": N_("已记为上门完成。"),
     "visit_missed": N_("已记为未能上门，系统会向客户致歉并重新约时间。"),
+    "merged": N_("已合并，往来记录现在在一处。"),
+    "merge_declined": N_("已记下：不是同一人。"),
+    "merge_undone": N_("已撤销合并。"),
     "signed_out": N_("您已退出登录。"),
 }
 
 REFUSED: Mapping[str, str] = {
+    "same_contact": N_("这本来就是同一位客户。"),
+    "merged_already": N_("他们已经合并了。"),
+    "not_merged": N_("没有可以撤销的合并。"),
     "scripts_broken": N_("文件有错，没有采用，请看下面的说明。"),
     "sign_in_wrong": N_("用户名或密码不对，请再试一次。"),
     "sign_in_too_many": N_("尝试次数过多，请过十五分钟再试，或请管理员发一个登录链接。"),

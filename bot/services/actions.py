@@ -20,6 +20,7 @@ from bot.services import (
     followups,
     handoff,
     incidents,
+    merging,
     orders,
     visit_actions,
     warranty,
@@ -133,7 +134,7 @@ def set_contact(scene: Scene, args: Mapping[str, Any]) -> Mapping[str, Any]:
     held.name, held.title = facts.get("name", held.name), facts.get("title", held.title)
     held.unit = facts.get("unit", held.unit)
     if args.get("phone"):
-        contacts.add_phone(session, held.contact_id, str(args["phone"]), scene.now)
+        merging.give_phone(session, held, str(args["phone"]), scene.now)
         held.phone = contacts.phone_number(str(args["phone"]))
     return {}
 

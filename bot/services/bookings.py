@@ -27,7 +27,7 @@ from bot.core.windows import (
 )
 from bot.core.wording import when
 from bot.core.words import CallbackState, ChannelName, Disposition, FollowUpGroup, Language, Purpose
-from bot.services import audit, contacts
+from bot.services import audit, contacts, merging
 from bot.services.centre import Centre
 from bot.services.i18n import N_, text
 from bot.services.scene import Perform, Scene
@@ -229,7 +229,7 @@ def _number(scene: Scene, args: Mapping[str, Any]) -> int | None:
     if not args.get("phone"):
         known = contacts.phone_of(session, contact_id)
         return known.id if known else None
-    _, voice = contacts.add_phone(session, contact_id, str(args["phone"]), scene.now)
+    _, voice = merging.give_phone(session, scene.held, str(args["phone"]), scene.now)
     if voice.contact_id is not None and voice.contact_id != contact_id:
         owner = contacts.consents(session, contacts.survivor(session, voice.contact_id))
         if not owner.get(contacts.EVERYTHING, (True, None))[0]:

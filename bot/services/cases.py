@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from bot.core.words import CaseKind, CaseState, EscalationState, RepairStage, Urgency, VisitState
-from bot.services import audit
+from bot.services import audit, contacts
 from store.db import touch
 from store.tables import Case, CaseNote, Counter, Escalation, RepairOrder, Visit
 
@@ -94,7 +94,8 @@ def by_number(session: Session, number: str) -> Case | None:
 
 def open_for(session: Session, contact_id: int, kind: CaseKind | None = None) -> Case | None:
     """The contact's latest case that is not closed."""
-    query = select(Case).where(Case.contact_id == contact_id, Case.state.in_(OPEN_STATES))
+    people = contacts.same_person(session, contact_id)
+    query = select(Case).where(Case.contact_id.in_(people), Case.state.in_(OPEN_STATES))
     if kind is not None:
         query = query.where(Case.kind == kind)
     return session.scalar(query.order_by(Case.id.desc()).limit(1))

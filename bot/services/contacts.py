@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
 import phonenumbers
-from sqlalchemy import Table, bindparam, select
+from sqlalchemy import Table, bindparam, select, update
 from sqlalchemy.orm import Session
 
-from bot.core.words import ChannelName, Language, mask
+from bot.core.words import ChannelName, ConversationState, Language, mask
 from bot.services import audit
 from store.db import vault_of
-from store.tables import Address, Consent, Contact
+from store.tables import Address, Consent, Contact, Conversation
 
 PHONE_CHANNELS = (ChannelName.SMS, ChannelName.VOICE)
 EVERYTHING = "all"
@@ -192,14 +193,62 @@ def consents(session: Session, contact_id: int) -> dict[str, tuple[bool, datetim
     return {scope: (granted, at) for scope, granted, at in rows}
 
 
-def merge(session: Session, duplicate_id: int, into_id: int, *, staff_id: int, why: str, now: datetime) -> None:
-    """A person decides that two contacts are one: addresses move, the duplicate points to what it became."""
-    into_id = survivor(session, into_id)
-    duplicate = session.get_one(Contact, duplicate_id, with_for_update=True)
+def same_person(session: Session, contact_id: int) -> list[int]:
+    """The surviving contact first, then every one merged into it."""
+    people = [survivor(session, contact_id)]
+    found = people
+    while found:
+        merged = session.scalars(select(Contact.id).where(Contact.merged_into_id.in_(found)))
+        found = [each for each in merged if each not in people]
+        people += found
+    return people
+
+
+def merge(session: Session, duplicate_id: int, into_id: int, *, staff_id: int, why: str, now: datetime) -> list[int]:
+    """A person decides that two contacts are one: addresses and open conversations move, the duplicate points to what
+    it became, and what either of them said last about being contacted holds. Gives the addresses that moved."""
+    people = select(Contact).where(Contact.id.in_((duplicate_id, into_id))).order_by(Contact.id).with_for_update()
+    locked = {person.id: person for person in session.scalars(people)}
+    duplicate, into_id = locked[duplicate_id], survivor(session, into_id)
     if duplicate.id == into_id or duplicate.merged_into_id is not None:
-        return
+        return []
     duplicate.merged_into_id = into_id
-    for address in session.scalars(select(Address).where(Address.contact_id == duplicate_id)):
-        address.contact_id = into_id
+    addresses = session.scalars(select(Address).where(Address.contact_id == duplicate_id)).all()
+    move(session, addresses, into_id)
+    _join(session, duplicate, into_id, staff_id, why, now)
     _revise(session, duplicate, "merged_into_id", None, into_id, staff_id, why, now)
     audit.record(session, "contact.merge", "contact", duplicate_id, now=now, staff_id=staff_id, note=why, into=into_id)
+    return [address.id for address in addresses]
+
+
+def move(session: Session, addresses: Sequence[Address], contact_id: int) -> None:
+    """Gives addresses to a contact, with the conversations that are open there."""
+    for address in addresses:
+        address.contact_id = contact_id
+    at = Conversation.address_id.in_([address.id for address in addresses])
+    open_ones = at & (Conversation.state != ConversationState.CLOSED)
+    session.execute(update(Conversation).where(open_ones).values(contact_id=contact_id))
+
+
+def part(session: Session, duplicate_id: int, *, staff_id: int, why: str, now: datetime) -> None:
+    """Two contacts were no one person after all; the addresses are the caller's to move back."""
+    duplicate = session.get_one(Contact, duplicate_id, with_for_update=True)
+    was, duplicate.merged_into_id = duplicate.merged_into_id, None
+    _revise(session, duplicate, "merged_into_id", was, None, staff_id, why, now)
+    audit.record(session, "contact.part", "contact", duplicate_id, now=now, staff_id=staff_id, note=why, was=was)
+
+
+def _join(session: Session, duplicate: Contact, into_id: int, staff_id: int, why: str, now: datetime) -> None:
+    """What is known of the duplicate alone, and its later words on consent, hold for the one it became."""
+    into = session.get_one(Contact, into_id)
+    facts = {name: getattr(duplicate, name) for name in ("name", "title") if not getattr(into, name)}
+    if duplicate.unit_sealed and not into.unit_sealed:
+        facts["unit"] = unit_of(session, duplicate)
+    if duplicate.vulnerable:
+        facts["vulnerable"] = True
+    learn(session, into_id, facts, now=now, staff_id=staff_id, why=why)
+    known = consents(session, into_id)
+    for scope, (granted, at) in consents(session, duplicate.id).items():
+        if scope not in known or known[scope][1] < at:
+            consent(session, into_id, scope, granted, f"merged contact {duplicate.id}", at)
+    session.flush()

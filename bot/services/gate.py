@@ -67,15 +67,16 @@ def facts(
     besides: int | None = None,
 ) -> ContactFacts:
     """What the gate wants to know about a person."""
-    contact = session.get_one(Contact, contact_id)
-    given = contacts.consents(session, contact_id)
+    people = contacts.same_person(session, contact_id)
+    contact = session.get_one(Contact, people[0])
+    given = contacts.consents(session, contact.id)
     stopped = {scope for scope, (granted, _) in given.items() if not granted}
     everything = contacts.EVERYTHING in stopped or any(
         CHANNEL_SCOPES.get(scope) is channel for scope in stopped & CHANNEL_SCOPES.keys()
     )
     recent = session.execute(
         select(Delivery.changed_at, Delivery.channel, Delivery.purpose, Delivery.id).where(
-            Delivery.contact_id == contact_id,
+            Delivery.contact_id.in_(people),
             Delivery.created_at > now - LOOK_BACK,
             Delivery.state.in_(REACHED_OUT),
             Delivery.purpose != Purpose.REPLY,

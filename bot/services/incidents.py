@@ -17,7 +17,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from bot.core.words import BroadcastKind, BroadcastState, EscalationState, IncidentState, Language, Urgency
-from bot.services import audit, broadcasts, contacts, handoff, i18n
+from bot.services import audit, broadcasts, contacts, handoff, i18n, merging
 from bot.services.centre import Centre
 from bot.services.i18n import N_, when
 from bot.services.permissions import Function, Grant, may
@@ -88,7 +88,7 @@ def notify_when_over(scene: Scene, args: Mapping[str, Any]) -> Mapping[str, Any]
     session, held = scene.session, scene.held
     incident = known_at(session, _building(scene, args))
     if args.get("phone"):
-        contacts.add_phone(session, held.contact_id, str(args["phone"]), scene.now)
+        merging.give_phone(session, held, str(args["phone"]), scene.now)
     if incident is not None:
         insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
         session.execute(

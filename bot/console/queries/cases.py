@@ -9,12 +9,13 @@ from enum import StrEnum
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
-from bot.console.queries.people import Card, card, same_person
+from bot.console.queries.people import Card, card
 from bot.console.queries.timeline import Moment, timeline
 from bot.core.words import (
     CaseState,
     Urgency,
 )
+from bot.services import contacts
 from bot.services.cases import OPEN_STATES
 from bot.services.staff import SignedIn
 from store.tables import (
@@ -124,7 +125,7 @@ def case_file(session: Session, case_id: int, viewer: SignedIn) -> CaseFile | No
         .where(CaseNote.case_id == case_id)
         .order_by(CaseNote.id)
     )
-    people = same_person(session, case.contact_id)
+    people = contacts.same_person(session, case.contact_id)
     owner = session.get(Staff, case.staff_id) if case.staff_id else None
     return CaseFile(
         case,

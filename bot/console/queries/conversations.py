@@ -11,13 +11,14 @@ from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from bot.console.queries.cases import CaseRow, case_rows
-from bot.console.queries.people import Card, card, own_contact, same_person
+from bot.console.queries.people import Card, card, own_contact
 from bot.console.queries.timeline import Moment, timeline
 from bot.core.words import (
     ChannelName,
     ConversationState,
     Language,
 )
+from bot.services import contacts
 from bot.services.permissions import Function
 from bot.services.staff import SignedIn
 from store.tables import (
@@ -62,7 +63,7 @@ def exchange(session: Session, conversation_id: int, viewer: SignedIn) -> Exchan
     if row is None:
         return None
     c, agent = row
-    people = same_person(session, c.contact_id)
+    people = contacts.same_person(session, c.contact_id)
     slots = (c.flow or {}).get("state", {}).get("slots", {})
     return Exchange(
         c.id,

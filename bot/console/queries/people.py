@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import exists, or_, select
@@ -11,7 +12,7 @@ from bot.core.words import (
     ChannelName,
     Language,
 )
-from bot.services import contacts
+from bot.services import contacts, merging
 from bot.services.cases import OPEN_STATES
 from bot.services.permissions import Function, Grant
 from bot.services.staff import SignedIn
@@ -21,6 +22,8 @@ from store.tables import (
     Case,
     Contact,
     Conversation,
+    Merge,
+    Staff,
 )
 
 FOUND_LIMIT = 50
@@ -41,25 +44,12 @@ class Card:
     addresses: tuple[tuple[ChannelName, str], ...]
     stopped: tuple[str, ...]
     full: bool
-
-
-def same_person(session: Session, contact_id: int) -> list[int]:
-    """The surviving contact first, then every one merged into it."""
-    people = [contacts.survivor(session, contact_id)]
-    found = people
-    while found:
-        found = [
-            merged
-            for merged in session.scalars(select(Contact.id).where(Contact.merged_into_id.in_(found)))
-            if merged not in people
-        ]
-        people += found
-    return people
+    twins: int = 0  # other contacts who may be the same person, and wait for somebody to decide
 
 
 def own_contact(session: Session, contact_id: int, staff_id: int) -> bool:
     """Whether this contact is of one's own cases (REQ-A22): a conversation held, or an unfinished case."""
-    people = same_person(session, contact_id)
+    people = contacts.same_person(session, contact_id)
     holds = exists().where(Conversation.contact_id.in_(people), Conversation.staff_id == staff_id)
     works = exists().where(Case.contact_id.in_(people), Case.staff_id == staff_id, Case.state.in_(OPEN_STATES))
     return bool(session.scalar(select(or_(holds, works))))
@@ -95,7 +85,28 @@ def card(session: Session, contact_id: int, viewer: SignedIn, *, own: bool = Fal
         tuple(shown),
         tuple(scope for scope, (granted, _) in contacts.consents(session, contact_id).items() if not granted),
         full,
+        len(merging.open_offers(session, contact_id)),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two contacts who may be one person, side by side; `kept` is the earlier one, whom a merge keeps."""
+
+    offer: Merge
+    kept: Card
+    other: Card
+    decided_by: str | None
+
+
+def pairs(session: Session, offers: Sequence[Merge], viewer: SignedIn) -> list[Pair]:
+    """Merges with both people as the viewer may see them."""
+    found = []
+    for offer in offers:
+        staff = session.get(Staff, offer.staff_id) if offer.staff_id else None
+        kept, other = (card(session, each, viewer) for each in (offer.kept_id, offer.other_id))
+        found.append(Pair(offer, kept, other, staff.name if staff else None))
+    return found
 
 
 def find_contacts(session: Session, text: str) -> list[int]:

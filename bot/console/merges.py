@@ -1,0 +1,126 @@
+"""Two contacts, one person? Offered side by side; a colleague decides, and what was decided can be undone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Form, HTTPException, Query, Request
+from sqlalchemy.orm import Session
+from starlette.responses import Response
+
+from bot.console.door import centre_of, refuse, render, require, see_other
+from bot.console.queries.people import Card, Pair, card, find_contacts, pairs
+from bot.console.queries.timeline import Moment, timeline
+from bot.services import contacts, merging
+from bot.services.merging import MergeRefusedError
+from bot.services.permissions import Function
+from bot.services.staff import SignedIn
+from store.tables import Contact, Merge
+
+router = APIRouter(prefix="/console/merges", include_in_schema=False)
+Deciding = Annotated[SignedIn, Depends(require(Function.HANDLE_QUEUE))]
+Supervising = Annotated[SignedIn, Depends(require(Function.SUPERVISE_FLOOR))]
+Decide = Callable[[Session, int, int, datetime], None]
+
+
+@router.get("")
+async def index(request: Request, staff: Deciding, contact: int | None = None) -> Response:
+    """Every pair that waits, or those of one contact."""
+
+    def read(session: Session) -> list[Pair]:
+        return pairs(session, merging.open_offers(session, contact), staff)
+
+    return render(request, "console/merges.html", pairs=await centre_of(request).db.read(read))
+
+
+@router.get("/find")
+async def find(
+    request: Request, staff: Deciding, contact: int, q: Annotated[str, Query(max_length=200)] = ""
+) -> Response:
+    """Looks for the other one by hand: by telephone number, case number or name."""
+
+    def read(session: Session) -> tuple[Card, list[Card]] | None:
+        if session.get(Contact, contact) is None:
+            return None
+        one = contacts.survivor(session, contact)
+        others = [each for each in find_contacts(session, q) if each != one]
+        return card(session, one, staff), [card(session, each, staff) for each in others]
+
+    found = await centre_of(request).db.read(read)
+    if found is None:
+        raise HTTPException(404)
+    return render(request, "console/merge_find.html", one=found[0], found=found[1], q=q)
+
+
+@router.post("")
+async def propose(
+    request: Request, _: Deciding, one: Annotated[int, Form()], other: Annotated[int, Form()]
+) -> Response:
+    """Puts two contacts side by side; nothing is merged yet."""
+    centre = centre_of(request)
+    now = centre.clock.now()
+
+    def work(session: Session) -> int | None:
+        known = session.get(Contact, one) and session.get(Contact, other)
+        return merging.propose(session, one, other, now) if known else None
+
+    try:
+        merge_id = await centre.db.write(work)
+    except MergeRefusedError as error:
+        return refuse(request, f"/console/contacts/{one}", error.code)
+    if merge_id is None:
+        raise HTTPException(404)
+    return see_other(_page(merge_id))
+
+
+@router.get("/{merge_id}")
+async def show(request: Request, staff: Deciding, merge_id: int) -> Response:
+    def read(session: Session) -> dict[str, Any] | None:
+        found = session.get(Merge, merge_id)
+        if found is None:
+            return None
+        (pair,) = pairs(session, [found], staff)
+        return {"pair": pair, "sides": [(side, _moments(session, side)) for side in (pair.kept, pair.other)]}
+
+    found = await centre_of(request).db.read(read)
+    if found is None:
+        raise HTTPException(404)
+    return render(request, "console/merge.html", **found)
+
+
+@router.post("/{merge_id}/accept")
+async def accept(request: Request, staff: Deciding, merge_id: int) -> Response:
+    return await _decide(request, merge_id, staff, merging.accept, "merged")
+
+
+@router.post("/{merge_id}/decline")
+async def decline(request: Request, staff: Deciding, merge_id: int) -> Response:
+    return await _decide(request, merge_id, staff, merging.decline, "merge_declined")
+
+
+@router.post("/{merge_id}/undo")
+async def undo(request: Request, staff: Supervising, merge_id: int) -> Response:
+    return await _decide(request, merge_id, staff, merging.undo, "merge_undone")
+
+
+def _moments(session: Session, side: Card) -> tuple[Moment, ...]:
+    """The latest of a contact's own past, not of who they became."""
+    return timeline(session, [side.id])[:8]
+
+
+def _page(merge_id: int) -> str:
+    return f"/console/merges/{merge_id}"
+
+
+async def _decide(request: Request, merge_id: int, staff: SignedIn, decide: Decide, done: str) -> Response:
+    centre = centre_of(request)
+    now = centre.clock.now()
+    try:
+        await centre.db.write(lambda session: decide(session, merge_id, staff.staff_id, now))
+    except MergeRefusedError as error:
+        return refuse(request, _page(merge_id), error.code)
+    except LookupError as error:
+        raise HTTPException(404) from error
+    return see_other(_page(merge_id), done)
