@@ -165,6 +165,7 @@ class OnMachine(StrEnum):
 
     HANG_UP = "hang_up"
     LEAVE_MESSAGE = "leave_message"
+    NO_ANSWER = "no_answer"  # hang up, and count it as nobody having answered
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,17 @@ from sqlalchemy.orm import Session
 from bot.core.flow import State
 from bot.core.policy import OnMachine
 from bot.core.windows import local_date
-from bot.core.words import Author, CallbackState, ChannelName, ConversationState, FollowUpGroup, Language, Purpose, Say
+from bot.core.words import (
+    Author,
+    CallbackState,
+    ChannelName,
+    ConversationState,
+    Disposition,
+    FollowUpGroup,
+    Language,
+    Purpose,
+    Say,
+)
 from bot.services import callbacks, i18n, talk
 from bot.services.centre import Centre
 from bot.services.conversations import Held, hold, open_conversation, save, transcript
@@ -61,7 +71,10 @@ def answered(session: Session, centre: Centre, delivery_id: int, answered_by: st
     attempt.answered_by = answered_by or attempt.answered_by
     touch(session, "callbacks")
     if attempt.answered_by == MACHINE:
-        leave = callbacks.policies_of(session, centre, callback).calls.machine is OnMachine.LEAVE_MESSAGE
+        policy = callbacks.policies_of(session, centre, callback).calls.machine
+        leave = policy is OnMachine.LEAVE_MESSAGE
+        if policy is OnMachine.NO_ANSWER:
+            attempt.disposition = Disposition.NO_ANSWER
         return Answered(None, (Say(delivery.body["text"], key="voicemail"),) if leave else (), True, contact.language)
     return _talk(session, centre, callback, attempt, contact, now)
 

@@ -11,10 +11,11 @@ from bot.core.words import ConversationState, Presence, Role, Urgency
 from bot.services.centre import Centre
 from bot.services.conversations import Held
 from store.db import touch
-from store.tables import Conversation, Escalation, Staff, StaffRole
+from store.tables import Callback, Conversation, Escalation, Staff, StaffRole
 
 PRIORITY = {Urgency.URGENT: 0, Urgency.ORDINARY: 5}
 KEY_ACCOUNT = "key_account"
+WAITED = "waited:"  # begins the dedupe key of a callback promised to a conversation in the queue
 
 
 def to_people(
@@ -35,7 +36,7 @@ def to_people(
     held.state = ConversationState.QUEUED
     held.change(
         queue=queue,
-        queued_at=now,
+        queued_at=_kept_place(session, held) or now,
         priority=priority,
         reason=reason[:60],
         silence_at=None,
@@ -44,6 +45,19 @@ def to_people(
     start(session, centre, reason=reason, urgency=urgency, conversation_id=held.id, now=now)
     touch(session, "floor")
     return (ahead or 0) + 1
+
+
+def _kept_place(session: Session, held: Held) -> datetime | None:
+    """Since when somebody we call back has been waiting: they gave up a call in the queue and keep its place."""
+    if held.callback_id is None:
+        return None
+    key = session.scalar(select(Callback.dedupe_key).where(Callback.id == held.callback_id))
+    if key is None or not key.startswith(WAITED):
+        return None
+    waited = select(Conversation.queued_at).where(
+        Conversation.id == int(key.removeprefix(WAITED)), Conversation.claimed_at.is_(None)
+    )
+    return session.scalar(waited)
 
 
 def start(

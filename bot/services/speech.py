@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from bot.core.telephone import HangUp, Listen, Next, Speaks, door
 from bot.core.words import Author, ChannelName, ConversationState, Language, Say, as_buttons
-from bot.services import i18n
+from bot.services import i18n, waiting
 from bot.services.centre import Centre
 from bot.services.i18n import N_
 from store.tables import Conversation, Message
@@ -52,14 +52,19 @@ def from_here(
 ) -> Spoken:
     """What the caller has not heard yet, and what comes then; `answering` 1: their own words come first."""
     row = session.execute(
-        select(Conversation.state, Conversation.language, Conversation.seq).where(Conversation.id == conversation_id)
+        select(Conversation.state, Conversation.language, Conversation.seq, Conversation.address_id).where(
+            Conversation.id == conversation_id
+        )
     ).one()
     says, told, moved_on = _said_since(session, conversation_id, turn, answering)
     reached = told if moved_on else row.seq
     if row.state is ConversationState.CLOSED and not moved_on:
         return Spoken(says, row.language, HangUp())
     if row.state in HELD:
-        return _on_hold(conversation_id, row.state, row.language, says, reached, 0 if says else waited)
+        waited = 0 if says else waited
+        if row.state is ConversationState.QUEUED and waited and waited % PATIENCE == 0:
+            says = (Say(i18n.text(row.language, _patience(session, row.address_id))),)
+        return _on_hold(conversation_id, row.state, row.language, says, reached, waited)
     return Spoken(says, row.language, listen(centre, conversation_id, reached, announcement_id))
 
 
@@ -90,13 +95,15 @@ def listen(centre: Centre, conversation_id: int, turn: int, announcement_id: int
     return Listen(door(**here), door(**here, silent=0), max(1, seconds))
 
 
+def _patience(session: Session, address_id: int) -> str:
+    return waiting.OFFER if waiting.may_be_called(session, address_id) else STILL_THERE
+
+
 def _on_hold(
     conversation_id: int, state: ConversationState, language: Language, says: tuple[Say, ...], turn: int, waited: int
 ) -> Spoken:
     """The caller waits for, or talks with, people who write: looked for every few seconds, not for ever."""
     if state is ConversationState.QUEUED and waited >= WAITS:
         return Spoken((Say(i18n.text(language, CALL_YOU_BACK)),), language, HangUp())
-    if state is ConversationState.QUEUED and waited and waited % PATIENCE == 0:
-        says = (Say(i18n.text(language, STILL_THERE)),)
     here = {"conversation": conversation_id, "turn": turn}
     return Spoken(says, language, Listen(door(**here), door(**here, silent=waited), HOLD))

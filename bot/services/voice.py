@@ -34,11 +34,11 @@ from bot.core.words import (
     Say,
     Urgency,
 )
-from bot.services import announcement_lines, calls, contacts, dispatch, facts, handoff, i18n, inbox, talk
+from bot.services import announcement_lines, calls, contacts, dispatch, facts, handoff, i18n, inbox, talk, waiting
 from bot.services.centre import Centre
 from bot.services.conversations import MAX_TEXT, Held, find_open, hold, open_at, save
 from bot.services.i18n import N_
-from bot.services.speech import Spoken, from_here, listen, render
+from bot.services.speech import WAITS, Spoken, from_here, listen, render
 from store.db import touch, vault_of
 from store.tables import (
     Address,
@@ -280,6 +280,9 @@ async def heard(
         return await silent(centre, conversation_id, turn, announcement_id)
     if announcement_id is not None:
         await centre.db.write(lambda s: _was_heard(s, centre, announcement_id))
+    if line.state is ConversationState.QUEUED and digits == waiting.KEY:
+        now = centre.clock.now()
+        return render(centre, await centre.db.write(lambda s: _call_back(s, centre, conversation_id, turn, now)))
     if line.state is not ConversationState.CLOSED:
         incoming = Incoming(
             channel=ChannelName.VOICE,
@@ -298,6 +301,15 @@ async def heard(
         announcement_id=announcement_id,
     )
     return render(centre, await centre.db.read(look))
+
+
+def _call_back(session: Session, centre: Centre, conversation_id: int, turn: int, now: datetime) -> Spoken:
+    """A caller would rather be called back than wait; where we cannot, or somebody has come meanwhile, they stay."""
+    held = hold(session, conversation_id)
+    words = waiting.call_back(session, centre, held, now)
+    if words is None:
+        return from_here(session, centre, conversation_id, turn)
+    return Spoken((Say(words),), held.language, HangUp())
 
 
 def _line(session: Session, conversation_id: int) -> _Line | None:
@@ -359,6 +371,10 @@ def _silent(
             _to_people(session, centre, hold(session, conversation_id), now)
         else:
             save(session, held)
+    if held.state is ConversationState.QUEUED and waited >= WAITS:
+        words = waiting.call_back(session, centre, held, now)
+        if words is not None:
+            return Spoken((Say(words),), held.language, HangUp())
     return from_here(session, centre, conversation_id, turn, announcement_id=announcement_id, waited=waited + 1)
 
 

@@ -24,7 +24,7 @@ from bot.core.words import (
     Rejected,
     Say,
 )
-from bot.services import conversations, followups, outbox, sandbox, speech, voice
+from bot.services import conversations, followups, outbox, sandbox, speech, voice, waiting
 from bot.services.bookings import book
 from bot.services.callees import PATIENCE, Callees, Manner
 from bot.services.callees import play as play_callees
@@ -256,10 +256,48 @@ async def test_nobody_waits_for_ever(house: House) -> None:
     conversation = await one(house, select(Conversation))
     url = door(conversation=conversation.id, turn=conversation.seq, silent=speech.WAITS)
     passage = play(await voice.ask(house.centre, url, {}))
-    assert (passage.then, [h.text for h in passage.heard]) == (Over(), [speech.CALL_YOU_BACK])
+    assert (passage.then, "给您回电" in passage.heard[0].text) == (Over(), True)
     assert (await one(house, select(Conversation))).state is ConversationState.QUEUED
-    still = door(conversation=conversation.id, turn=conversation.seq, silent=speech.PATIENCE - 1)
-    assert [h.text for h in play(await voice.ask(house.centre, still, {})).heard] == [speech.STILL_THERE]
+    assert (await one(house, select(Callback))).due_at == house.clock.now() + waiting.SOON
+
+
+async def test_press_1_and_we_call_back_and_the_place_is_kept(house: House) -> None:
+    phone = await Handset.of(house, CALLER)
+    await phone.dial()
+    await phone.press("0")
+    waited = await one(house, select(Conversation))
+    still = door(conversation=waited.id, turn=waited.seq, silent=speech.PATIENCE - 1)
+    document = await voice.ask(house.centre, still, {})
+    assert [h.text for h in play(document).heard] == [waiting.OFFER]
+    ear = play(document).then
+    assert isinstance(ear, Gather)
+    goodbye = await voice.ask(house.centre, ear.url, {"Digits": "1"})
+    assert play(goodbye).then == Over()
+    assert await voice.ask(house.centre, ear.url, {"Digits": "1"}) == goodbye
+    await phone.hang_up()
+    assert (await one(house, select(Conversation))).state is ConversationState.QUEUED
+    assert (await one(house, select(Callback))).dedupe_key == f"waited:{waited.id}"
+    await house.advance(minutes=11)
+    assert await phone.state() is CallState.RINGING
+    await phone.answer()
+    await phone.press("1")  # it is a good moment
+    await phone.listen()
+    query = select(Conversation).where(Conversation.state == ConversationState.QUEUED)
+    again = await one(house, query)
+    assert (again.id != waited.id, again.queued_at) == (True, waited.queued_at)
+
+
+async def test_a_hidden_number_that_waits_is_offered_no_call(house: House) -> None:
+    document = await voice.ask(house.centre, DOOR, {"From": "anonymous", "CallSid": "CA1"})
+    ear = play(document).then
+    assert isinstance(ear, Gather)
+    await voice.ask(house.centre, ear.url, {"Digits": "0"})
+    held = await one(house, select(Conversation))
+    for waited, said in ((speech.PATIENCE - 1, speech.STILL_THERE), (speech.WAITS, speech.CALL_YOU_BACK)):
+        url = door(conversation=held.id, turn=held.seq, silent=waited)
+        assert [h.text for h in play(await voice.ask(house.centre, url, {})).heard] == [said]
+    await voice.ask(house.centre, door(conversation=held.id, turn=held.seq), {"Digits": "1"})
+    assert await house.centre.db.read(lambda s: s.scalars(select(Callback)).all()) == []
 
 
 async def test_a_hidden_number_is_served(house: House) -> None:
