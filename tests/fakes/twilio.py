@@ -16,7 +16,7 @@ import json
 import re
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -27,6 +27,7 @@ from urllib.parse import parse_qsl, urlencode, urljoin
 import httpx
 import uvicorn
 from starlette.applications import Starlette
+from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -65,7 +66,8 @@ class Refusal(Exception):  # noqa: N818
         self.code, self.message, self.status = code, message, status
 
 
-Post = Callable[[str, list[tuple[str, str]], dict[str, str]], Any]
+async def _on(_moment: str) -> None:
+    """A request is asked, acted on and answered without anything in between."""
 
 
 @dataclass
@@ -73,7 +75,8 @@ class Twilio:
     """`calls` and `messages` are its resources, `heard` what each number heard, `refused` webhooks that failed.
 
     `faults` (429, 500, lost, lost-before) meet the next requests that create something: "lost" acts and loses the
-    answer. `chaos` sends every report twice and the first ones last.
+    answer. `chaos` sends every report twice and the first ones last. `at` is awaited when a request that creates
+    something is "asked", "acted" on and "answered".
     """
 
     address: str = ""
@@ -89,6 +92,7 @@ class Twilio:
     at_once: bool = False
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     client: httpx.AsyncClient | None = None
+    at: Callable[[str], Awaitable[None]] = _on
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     # ── REST ──
@@ -130,6 +134,7 @@ class Twilio:
 
     async def _with_faults(self, create: Callable[[], dict[str, Any]]) -> Response:
         fault = self.faults.pop(0) if self.faults else ""
+        await self.at("asked")
         if fault == "429":
             return _problem(Refusal(20429, "Too Many Requests", 429), {"Retry-After": "7"})
         if fault == "500":
@@ -137,9 +142,12 @@ class Twilio:
         if fault == "lost-before":
             return _cut_off()
         resource = create()
+        await self.at("acted")
         if self.at_once:
             self._start(resource)
-        return _cut_off() if fault == "lost" else JSONResponse(_public(resource), 201)
+        if fault == "lost":
+            return _cut_off()
+        return JSONResponse(_public(resource), 201, background=BackgroundTask(self.at, "answered"))
 
     def _list(self, request: Request, kept: list[dict[str, Any]], name: str, filters: set[str]) -> Response:
         query = request.query_params
