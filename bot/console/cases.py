@@ -11,9 +11,11 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
+from bot.console import notices
 from bot.console.door import centre_of, refuse, render, require, see_other
 from bot.console.queries.cases import PAGE, CaseView, case_file, case_rows, cases_in
 from bot.console.queries.office import assignable
+from bot.console.queries.repairs import repair_file
 from bot.services import audit, cases
 from bot.services.cases import CaseRefusedError
 from bot.services.permissions import Function
@@ -65,7 +67,14 @@ async def show(request: Request, case_id: int, staff: OnTheFloor) -> Response:
                 session, "contact.seen", "contact", found.card.id, now=now, staff_id=staff.staff_id
             )
         )
-    return render(request, "console/case.html", file=found, colleagues=await centre.db.read(assignable))
+    return render(
+        request,
+        "console/case.html",
+        file=found,
+        colleagues=await centre.db.read(assignable),
+        repair=await centre.db.read(lambda session: repair_file(session, centre, found.case, staff, now)),
+        notices=notices.REFUSED,
+    )
 
 
 @router.post("/{case_id}/assign")

@@ -35,6 +35,7 @@ SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 SECTIONS: tuple[tuple[str, str, Function], ...] = (
     ("/console", N_("接待"), Function.HANDLE_QUEUE),
     ("/console/cases", N_("工单"), Function.HANDLE_QUEUE),
+    ("/console/visits", N_("上门"), Function.HANDLE_QUEUE),
     ("/console/callbacks", N_("回电"), Function.MANAGE_CALLBACKS),
     ("/console/reports", N_("报表"), Function.SEE_REPORTS),
     ("/console/incidents", N_("事件与公告"), Function.OPEN_INCIDENT),

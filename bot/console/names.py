@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bot.core.book import Book
-from bot.core.words import IncidentState, Language, Purpose, RepairStage, VisitState, mask
+from bot.core.words import IncidentState, Language, Purpose, RepairStage, mask
 from bot.services import i18n
 from bot.services.i18n import N_
 
@@ -131,6 +131,7 @@ ACTIONS: Mapping[str, str] = {
     "visit.assign": N_("指派师傅"),
     "visit.tell": N_("告知客户上门安排"),
     "visit.untold": N_("未能告知客户"),
+    "visit.seen": N_("查看当天上门地址"),
 }
 
 NOTES: Mapping[str, str] = {
@@ -147,7 +148,11 @@ NOTES: Mapping[str, str] = {
     "tracking_out": N_("寄回的运单号"),
     "visit.untold": N_("系统通知不到客户，请打电话"),
     **{f"stage.{stage}": name for stage, name in i18n.LABELS[RepairStage].items()},
-    **{f"visit.{state}": name for state, name in i18n.LABELS[VisitState].items()},
+    "visit.booked": N_("预约上门"),
+    "visit.moved": N_("改约上门"),
+    "visit.cancelled": N_("上门已取消"),
+    "visit.done": N_("完成上门"),
+    "visit.missed": N_("未能上门"),
 }
 """What happened on a case."""
 

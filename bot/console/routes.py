@@ -16,9 +16,11 @@ from bot.console import (
     learning,
     merges,
     office,
+    repairs,
     reports,
     scripts,
     sign_in,
+    visits,
 )
 
 router = APIRouter(include_in_schema=False)
@@ -28,6 +30,8 @@ ROOMS = (
     conversations,
     files,
     cases,
+    repairs,
+    visits,
     callbacks,
     contacts,
     merges,

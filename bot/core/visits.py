@@ -72,12 +72,7 @@ def find(
     wish: datetime | None, now: datetime, visits: Visits, calendar: Calendar, zone: str, taken: Sequence[Slot]
 ) -> Slot | Offer:
     """The slot a wish means (None: as soon as may be), else what is free near it; `taken` are the visits booked."""
-    earliest, latest = now + visits.notice, now + visits.ahead
-
-    def free(slot: Slot) -> bool:
-        return earliest <= slot.start <= latest and sum(slot.overlaps(other) for other in taken) < visits.capacity
-
-    open_slots = [slot for slot in _slots(now, latest, visits, calendar, zone) if free(slot)]
+    open_slots = free_slots(now, visits, calendar, zone, taken)
     if wish is None:
         return open_slots[0] if open_slots else Offer(Why.FULL, ())
     meant = _meant(wish, visits, calendar, zone)
@@ -86,7 +81,17 @@ def find(
         return fitting
     centre = wish + timedelta(hours=12) if _whole_day(wish, zone) else wish
     nearest = sorted(open_slots, key=lambda slot: (abs(slot.start - centre), slot))[:OFFERED]
-    return Offer(_why(wish, meant, now, earliest, latest, zone), tuple(sorted(nearest)))
+    return Offer(_why(wish, meant, now, visits, zone), tuple(sorted(nearest)))
+
+
+def free_slots(now: datetime, visits: Visits, calendar: Calendar, zone: str, taken: Sequence[Slot]) -> list[Slot]:
+    """Every slot that may be booked now and has a place left, in order."""
+    earliest, latest = now + visits.notice, now + visits.ahead
+    return [
+        slot
+        for slot in _slots(now, latest, visits, calendar, zone)
+        if earliest <= slot.start <= latest and sum(slot.overlaps(other) for other in taken) < visits.capacity
+    ]
 
 
 def reminder_at(starts_at: datetime, visits: Visits, now: datetime) -> datetime | None:
@@ -111,7 +116,8 @@ def _whole_day(wish: datetime, zone: str) -> bool:
     return wish.astimezone(ZoneInfo(zone)).time() == time(0)
 
 
-def _why(wish: datetime, meant: Sequence[Slot], now: datetime, earliest: datetime, latest: datetime, zone: str) -> Why:
+def _why(wish: datetime, meant: Sequence[Slot], now: datetime, visits: Visits, zone: str) -> Why:
+    earliest, latest = now + visits.notice, now + visits.ahead
     if local_date(wish, zone) < local_date(now, zone) or (not _whole_day(wish, zone) and wish < now):
         return Why.PAST
     if wish > latest or (meant and meant[0].start > latest):

@@ -13,6 +13,7 @@ from bot.core.words import CaseKind
 from bot.services import audit, repairs, visits
 from bot.services.bookings import wished
 from bot.services.case_actions import open_case
+from bot.services.i18n import N_, text
 from bot.services.scene import Perform, Scene
 from bot.services.visit_times import offer_told, slot_told
 from bot.services.visits import NoSlotError, VisitRefusedError
@@ -48,7 +49,7 @@ def book_visit(scene: Scene, args: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _open_case(scene: Scene, args: Mapping[str, Any]) -> int:
-    subject = " ".join(str(args[name]) for name in ("product", "unit") if args.get(name))
+    subject = str(args.get("product") or text(scene.held.language, N_("上门")))
     number = open_case(scene, {"kind": CaseKind.REPAIR, "queue": QUEUE, "subject": subject})["case_number"]
     return scene.session.scalars(select(Case.id).where(Case.number == number)).one()
 

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from bot.core import repair
 from bot.core.repair import following
-from bot.core.visits import Notice, Offer, Slot, find, reminder_at
+from bot.core.visits import Notice, Offer, Slot, find, free_slots, reminder_at
 from bot.core.windows import local_date
 from bot.core.words import (
     CaseKind,
@@ -331,6 +331,13 @@ def next_of(session: Session, contact_id: int, now: datetime) -> Visit | None:
         .order_by(Visit.starts_at, Visit.id)
         .limit(1)
     )
+
+
+def free(session: Session, centre: Centre, now: datetime, limit: int) -> list[Slot]:
+    """The next slots with a place left, for whoever agrees a time by telephone."""
+    shelf = centre.library.current
+    taken = _taken(session, now)
+    return free_slots(now, shelf.policies.visits, shelf.calendar, centre.settings.timezone, taken)[:limit]
 
 
 def case_awaiting(session: Session, centre: Centre, contact_id: int) -> Case | None:

@@ -15,7 +15,7 @@ from tests.browser.conftest import NewPage
 from tests.browser.program import Program
 
 OPEN = ("/", "/chat", "/sign-in", "/no-such-page")
-ROOMS = ("/console", "/console/cases", "/console/contacts?q=x", "/console/audit", "/console/me")
+ROOMS = ("/console", "/console/cases", "/console/visits", "/console/contacts?q=x", "/console/audit", "/console/me")
 MISSING = ("404",)
 
 LOOK = Path(__file__).with_name("look.js").read_text(encoding="utf-8")
