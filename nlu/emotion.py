@@ -19,7 +19,8 @@ _FURIOUS = re.compile(
     r"|无语死|恶心死|烂透|糊弄|忽悠|耍我|耍人|当我(?:是)?傻|推来推去|踢皮球|再也不(?:来|买|用|信)|黑心|无良|奇葩"
     r"|\b(?:furious|outrageous|unacceptable|disgust(?:ed|ing)|ridiculous|scam(?:mers?)?|liars?|idiots?|morons?"
     r"|stupid|useless|pathetic|bullshit|crap|damn|hell|wtf|fuck\w*"
-    r"|shit\w*|garbage|rubbish|worst|a joke|a disgrace|disgraceful|sick (?:and tired )?of|had enough|fed up"
+    r"|shit\w*|garbage|rubbish|worst|(?:what|is|are|such|like|of) a joke|a disgrace|disgraceful"
+    r"|sick (?:and tired )?of|had enough|fed up"
     r"|hate you|rip[- ]?off|livid|appalling|shame on)\b",
 )
 _ANNOYED = re.compile(

@@ -304,15 +304,22 @@ def _words(run: Run, heard: _Heard) -> bool:
     last_resort = any(isinstance(m, FromEntity) for m in slot.mappings)
     if last_resort and heard.parse.intent not in NOTHING and (run.tries == 0 or heard.parse.confidence >= MEANT):
         return False  # they speak of something else than what was asked
+    if any(len(e.text) * 2 > len(heard.text.strip()) for e in heard.parse.entities) and _later(run, heard):
+        return False  # all they say is the answer to a later question
     run.fill({slot.name: found.value})
     return True
+
+
+def _later(run: Run, heard: _Heard) -> Mapping[str, Any]:
+    """What the message says of later questions than the open one."""
+    return volunteered(run.book, run.flow(run.stack[-1]), heard.parse, run.slots, None)
 
 
 def _volunteer(run: Run, heard: _Heard) -> bool:
     """The message answers a later question than the open one."""
     if run.question is None:
         return False
-    found = volunteered(run.book, run.flow(run.stack[-1]), heard.parse, run.slots, None)
+    found = _later(run, heard)
     run.fill(found)
     if found:
         run.say("utter_noted")

@@ -326,9 +326,10 @@ class Run(OpenFlows):
                 if sure >= RANKING_FLOOR and flow is not None and flow not in meant:
                     meant.append(flow)
             meant = meant[:RANKING_SHOWN]
-        if not meant:
-            ranked = [(f.menu, f.id) for f in self.book.flows.values() if f.menu is not None]
-            meant = [self.book.flows[flow_id] for _, flow_id in sorted(ranked)[:TOPICS_SHOWN]]
+        if len(meant) < 2:  # a single guess is no choice
+            ranked = sorted((f.menu, f.id) for f in self.book.flows.values() if f.menu is not None)
+            meant += [flow for _, flow_id in ranked if (flow := self.book.flows[flow_id]) not in meant]
+            meant = meant[:TOPICS_SHOWN]
         return tuple(Button(f.names[self.language], f"/{self._intent_of(f)}") for f in meant)
 
     def _intent_of(self, flow: Flow) -> str:
