@@ -233,7 +233,7 @@ def _solve(rows: csr_matrix, labels: Ints, intents: int) -> tuple[Doubles, Doubl
     few = np.median(np.bincount(labels, minlength=intents)) < FEW
     if few:
         return _softmax(rows, labels)
-    machine = LinearSVC(C=SVM_COST, tol=0.1, random_state=SEED).fit(rows, labels)
+    machine = LinearSVC(C=SVM_COST, tol=0.3, random_state=SEED).fit(rows, labels)
     weights, bias = machine.coef_.T, machine.intercept_
     return (np.hstack([-weights, weights]), np.hstack([-bias, bias])) if intents == 2 else (weights, bias)
 

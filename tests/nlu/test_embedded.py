@@ -38,8 +38,8 @@ def answered(engine: Embedded) -> list[Answered]:
 @pytest.mark.parametrize("language", Language)
 def test_the_held_out_set_is_understood(answered: list[Answered], language: Language) -> None:
     rows = [a for a in answered if a.example.language is language and a.example.intent != OUT_OF_SCOPE]
-    assert macro_f1(rows) >= 0.83
-    assert calibration_error([(a.confidence, a.best == a.example.intent) for a in rows]) <= 0.12
+    assert macro_f1(rows) >= 0.91
+    assert calibration_error([(a.confidence, a.best == a.example.intent) for a in rows]) <= 0.07
 
 
 def test_what_no_intent_covers_starts_nothing(answered: list[Answered]) -> None:
@@ -47,7 +47,7 @@ def test_what_no_intent_covers_starts_nothing(answered: list[Answered]) -> None:
     outside = [a for a in answered if a.example.intent == OUT_OF_SCOPE]
     right = [a for a in inside if a.best == a.example.intent]
     assert auroc([a.in_scope for a in inside], [a.in_scope for a in outside]) >= 0.955
-    assert sum(not a.given for a in outside) / len(outside) >= 0.7
+    assert sum(not a.given for a in outside) / len(outside) >= 0.8
     assert sum(not a.given for a in right) / len(right) <= 0.03
 
 
