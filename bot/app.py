@@ -136,7 +136,9 @@ def _telegram(centre: Centre) -> Poller | None:
         channel,
         Receiver(channel.bot, take),
         Office(
-            lease=lambda: db.write(lambda s: polling.lease(s, name, centre.worker, machine(), url=url)),
+            lease=lambda: db.write(
+                lambda s: polling.lease(s, name, centre.worker, machine(), url=url, alone=db.is_sqlite)
+            ),
             heard=lambda: db.write(lambda s: polling.heard(s, name, machine())),
             failed=lambda error: db.write(lambda s: polling.failed(s, name, error, machine())),
             leave=lambda: db.write(lambda s: polling.leave(s, name, centre.worker, machine())),

@@ -1,7 +1,7 @@
 """Who asks a provider for its updates, and how that goes. All in machine time.
 
 A provider hands its updates to one asker at a time (Telegram answers a second one with 409), so the asker holds a lease
-in the database; the others stand back and take over when it runs out.
+in the database; the others stand back and take over when it runs out or its holder has died.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from sqlalchemy.orm import Session
 
 from bot.core.words import ChannelName
+from bot.services import workers
 from store.tables import Poll
 
 LEASE = timedelta(seconds=60)  # outlives one long poll
@@ -31,15 +32,24 @@ class Health:
     ok: bool
 
 
-def lease(session: Session, channel: ChannelName, worker: str, machine: datetime, *, url: str | None = None) -> bool:
+def lease(
+    session: Session,
+    channel: ChannelName,
+    worker: str,
+    machine: datetime,
+    *,
+    url: str | None = None,
+    alone: bool = False,
+) -> bool:
     """Takes or renews the asking; False while another living worker has it. With `url` the provider brings them there,
-    and every worker may say so."""
+    and every worker may say so; one that is `alone` on its database succeeds whoever was there before."""
     row = session.get(Poll, channel, with_for_update=True)
     if row is None:
         session.add(Poll(channel=channel, worker=worker, until=machine + LEASE, since=machine, url=url))
         session.flush()
         return True
-    if row.worker != worker and row.until > machine and url is None:
+    others = row.worker != worker and row.until > machine and row.worker in workers.alive(session, machine)
+    if others and url is None and not alone:
         return False
     if row.worker != worker or row.url != url:
         row.worker, row.since, row.url = worker, machine, url

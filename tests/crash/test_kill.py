@@ -19,7 +19,7 @@ import pytest
 from sqlalchemy import create_engine, func, select, text
 from sqlalchemy.orm import Session
 
-from bot.core.words import Author, BroadcastState, CallbackState, ChannelName, DeliveryState
+from bot.core.words import Author, BroadcastState, CallbackState, ChannelName, ConversationState, DeliveryState
 from bot.services.centre import Centre
 from store.db import Database, vault_of
 from store.tables import (
@@ -41,9 +41,14 @@ from tests.conftest import ROOT, SECRET
 from tests.crash.process import Hotline
 from tests.fakes.announcing import Outage
 from tests.fakes.clock import ManualClock
+from tests.fakes.telegram import TOKEN, FakeTelegram
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
-FAST = "rates:\n  sms: {per_second: 400}\n  voice: {per_second: 100}\n"
+FAST = "rates:\n  sms: {per_second: 400}\n  voice: {per_second: 100}\n  telegram: {per_second: 400, per_address: 400}\n"
+
+FROM_CUSTOMER = (Message.author == Author.CUSTOMER) & (Message.channel == ChannelName.TELEGRAM)
+UNDERWAY = (DeliveryState.QUEUED, DeliveryState.SENDING)
+IN_BOT = Conversation.state == ConversationState.BOT
 
 Start = Callable[..., Hotline]
 
@@ -132,6 +137,52 @@ async def test_a_conversation_survives(hotline: Start, centre: Centre, seed: int
         assert set(subjects.values()) == {1}
 
     centre.db.read_now(look)
+
+
+# ── the same on Telegram: killed between an update and its commit, and between a send and its answer ──
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # elsewhere a dead asker's turn is waited out
+@pytest.mark.parametrize("seed", [1])
+async def test_a_telegram_conversation_survives(hotline: Start, centre: Centre, seed: int) -> None:
+    telegram = FakeTelegram()
+    await telegram.start()
+    people = [telegram.person(f"guest-{n}") for n in range(CUSTOMERS)]
+    dice, program = random.Random(seed), hotline(telegram_api=telegram.url, telegram_token=TOKEN)
+    await asyncio.to_thread(program.serve)
+    for n, person in enumerate(people):
+        for message in STORY[:3]:
+            person.writes(message.format(phone=19900000400 + n))
+    for _ in range(3):
+        await asyncio.sleep(dice.uniform(0.2, 3.0))
+        program.kill()
+        await asyncio.to_thread(program.serve)
+
+    async def told() -> bool:
+        """Whether everything came in and every line of the bot stands in its chat."""
+        inbound = await centre.db.read(lambda s: s.scalars(select(Message.text).where(FROM_CUSTOMER)).all())
+        open_ = select(Delivery.id).where(Delivery.channel == ChannelName.TELEGRAM, Delivery.state.in_(UNDERWAY))
+        waits = select(Conversation.id).where(Conversation.unanswered_since.is_not(None), IN_BOT)
+        busy = await centre.db.read(lambda s: s.scalar(open_.limit(1)) or s.scalar(waits.limit(1)))
+        return len(inbound) >= CUSTOMERS * 3 and busy is None
+
+    for _ in range(600):
+        if await told():
+            break
+        await asyncio.sleep(0.2)
+    program.kill()
+    await telegram.stop()
+
+    def look(session: Session) -> None:
+        assert session.scalar(select(func.count()).select_from(Message).where(FROM_CUSTOMER)) == CUSTOMERS * 3
+        lines = select(Message.text).where(Message.author == Author.BOT, Message.channel == ChannelName.TELEGRAM)
+        said = Counter(session.scalars(lines))
+        sent = Counter(telegram.sent())
+        assert {text: n for text, n in said.items() if sent[text] < n} == {}  # nothing is lost
+        assert {text: n for text, n in sent.items() if n > said[text] * 2} == {}  # nothing is sent a third time
+
+    await centre.db.read(look)
+    assert telegram.problems == []
 
 
 # ── story 2: a list is imported; calls are placed ──
