@@ -177,6 +177,9 @@ class _Examination:
             if name not in action.args:
                 self._add(place, f"`{node.action}` takes no `{name}`", nearest(name, action.args))
             self._placeholders(place, value)
+            choices = action.choices.get(name, ())
+            if choices and value not in choices and not PLACEHOLDER.search(str(value)):
+                self._add(place, f"`{name}` of `{node.action}` cannot be `{value}`", "one of: " + ", ".join(choices))
 
     # ── slots, responses, ways in ────────────────────────────────────────────────────────────────────────────────────
 

@@ -28,6 +28,9 @@ REASONS: Mapping[str, str] = {
 SCOPES: Mapping[str, str] = {
     "all": N_("任何联系"),
     "recording": N_("录音"),
+    "calls": N_("电话回访和推广"),
+    "sms": N_("短信回访和推广"),
+    "callbacks": N_("回访"),
     **i18n.LABELS[Purpose],
 }
 """What a customer no longer wants."""

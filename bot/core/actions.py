@@ -7,7 +7,7 @@ the same name. scripts/README.md explains each action to operators; a test holds
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,13 @@ class Action:
     results: tuple[str, ...] = ()
     ends: bool = False
     commits: bool = False
+    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # the values an argument may take
 
+
+STOP_SCOPES = ("all", "calls", "sms", "follow_up", "marketing")
+"""What a customer may no longer want (INT-07): follow-ups and promotions everywhere, by telephone, by text message, or
+one of the two. Never what they asked for, what concerns their own order or outage, or an emergency (the gate's table).
+"""
 
 ACTIONS: Mapping[str, Action] = {
     # cases and people
@@ -36,7 +42,7 @@ ACTIONS: Mapping[str, Action] = {
     "action_close": Action(ends=True, commits=True),
     # the contact
     "action_set_contact": Action(("name", "phone", "unit", "title")),
-    "action_stop_contact": Action(("scope",), commits=True),
+    "action_stop_contact": Action(("scope",), commits=True, choices={"scope": STOP_SCOPES}),
     # callbacks and follow-ups
     "action_book_callback": Action(
         ("phone", "preferred_time", "topic"), ("callback_at", "callback_ok", "callback_problem"), commits=True

@@ -6,7 +6,7 @@ The gate is asked twice: when something is planned, and again at the moment it g
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
@@ -48,6 +48,14 @@ TABLE: Mapping[Purpose, Mapping[Rule, Cell]] = {
 
 EVERY_PURPOSE = frozenset(Purpose)
 STOPPED = frozenset({Purpose.MARKETING, Purpose.FOLLOW_UP})  # what a STOP or 退订 ends (REQ-C39)
+STOPPED_ON = {"calls": ChannelName.VOICE, "sms": ChannelName.SMS}
+
+
+def stopped(scopes: Collection[str], channel: ChannelName) -> frozenset[Purpose]:
+    """The purposes these withdrawn scopes (STOP_SCOPES of core/actions.py; others stop nothing) end on a channel."""
+    if "all" in scopes or any(on is channel for scope, on in STOPPED_ON.items() if scope in scopes):
+        return STOPPED
+    return frozenset(purpose for purpose in STOPPED if purpose.value in scopes)
 
 
 class ConsentKind(StrEnum):

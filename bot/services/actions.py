@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from bot.core.actions import STOP_SCOPES
 from bot.core.policy import ALWAYS, Windows
 from bot.core.windows import is_open
 from bot.core.words import CaseKind, CaseState, ConversationState, Language, Urgency
@@ -140,8 +141,10 @@ def set_contact(scene: Scene, args: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def stop_contact(scene: Scene, args: Mapping[str, Any]) -> Mapping[str, Any]:
-    """No further contact of this scope ("all" by default), from this moment on (INT-07)."""
+    """No further contact of this scope ("all" by default), from this moment on (INT-07). Raises ValueError."""
     scope = str(args.get("scope") or contacts.EVERYTHING)
+    if scope not in STOP_SCOPES:
+        raise ValueError(f"action_stop_contact knows no scope {scope}")
     contacts.consent(scene.session, scene.held.contact_id, scope, False, f"conversation {scene.held.id}", scene.now)
     callbacks.stop(scene.session, scene.held.contact_id, scene.now)
     return {}

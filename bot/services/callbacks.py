@@ -20,7 +20,7 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from bot.core.calls import AttemptFacts, CallFacts, Dial, GiveUp, Wait, decide
-from bot.core.permission import STOPPED
+from bot.core.permission import ConsentKind, stopped
 from bot.core.policy import Policies
 from bot.core.words import (
     CallbackState,
@@ -327,11 +327,12 @@ def stop(session: Session, contact_id: int, now: datetime) -> None:
     What they asked for themselves stays (DESIGN §4). Stopping text messages alone stops no calls.
     """
     withdrawn = {scope for scope, (granted, _) in contacts.consents(session, contact_id).items() if not granted}
-    if withdrawn == {"sms"}:
-        return
+    ended = stopped(withdrawn, ChannelName.VOICE)
+    if ConsentKind.CALLBACKS in withdrawn:
+        ended |= {Purpose.FOLLOW_UP}
     pending = session.scalars(
         select(Callback)
-        .where(RUNNING, Callback.contact_id == contact_id, Callback.purpose.in_(STOPPED))
+        .where(RUNNING, Callback.contact_id == contact_id, Callback.purpose.in_(ended))
         .with_for_update()
     )
     for callback in pending:

@@ -9,7 +9,6 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from bot.core.permission import (
-    STOPPED,
     Allowed,
     Consent,
     ConsentKind,
@@ -17,6 +16,7 @@ from bot.core.permission import (
     ContactFacts,
     Refused,
     may_contact,
+    stopped,
 )
 from bot.core.policy import Policies, Window
 from bot.core.windows import Calendar
@@ -33,7 +33,6 @@ REACHED_OUT = (
     DeliveryState.READ,
     DeliveryState.UNKNOWN,
 )
-CHANNEL_SCOPES = {"calls": ChannelName.VOICE, "sms": ChannelName.SMS}
 
 
 def ask(
@@ -70,10 +69,7 @@ def facts(
     people = contacts.same_person(session, contact_id)
     contact = session.get_one(Contact, people[0])
     given = contacts.consents(session, contact.id)
-    stopped = {scope for scope, (granted, _) in given.items() if not granted}
-    everything = contacts.EVERYTHING in stopped or any(
-        CHANNEL_SCOPES.get(scope) is channel for scope in stopped & CHANNEL_SCOPES.keys()
-    )
+    withdrawn = {scope for scope, (granted, _) in given.items() if not granted}
     recent = session.execute(
         select(Delivery.changed_at, Delivery.channel, Delivery.purpose, Delivery.id).where(
             Delivery.contact_id.in_(people),
@@ -84,7 +80,7 @@ def facts(
     )
     return ContactFacts(
         zone=contact.timezone,
-        do_not_contact=STOPPED if everything else frozenset(p for p in STOPPED if p.value in stopped),
+        do_not_contact=stopped(withdrawn, channel),
         consents={kind: Consent(*given[kind.value]) for kind in ConsentKind if kind.value in given},
         recent_contacts=tuple(Contacted(r.changed_at, r.channel, r.purpose) for r in recent if r.id != besides),
         segments=frozenset(contact.segments),

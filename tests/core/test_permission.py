@@ -23,6 +23,7 @@ from bot.core.permission import (
     Refused,
     Why,
     may_contact,
+    stopped,
 )
 from bot.core.policy import Seasons, Window
 from bot.core.windows import Calendar
@@ -106,6 +107,22 @@ def test_stop_ends_marketing_and_follow_up_and_nothing_else() -> None:
     refused = {p for p in Purpose if isinstance(ask(p, SMS, stopped), Refused)}
     assert refused == {Purpose.MARKETING, Purpose.FOLLOW_UP}
     assert ask(Purpose.FOLLOW_UP, SMS, stopped) == Refused(Rule.DO_NOT_CONTACT, Why.OPTED_OUT, None)
+
+
+@pytest.mark.parametrize(
+    ("scopes", "channel", "ended"),
+    [
+        ({"all"}, ChannelName.VOICE, {Purpose.MARKETING, Purpose.FOLLOW_UP}),
+        ({"all"}, ChannelName.TELEGRAM, {Purpose.MARKETING, Purpose.FOLLOW_UP}),
+        ({"sms"}, ChannelName.SMS, {Purpose.MARKETING, Purpose.FOLLOW_UP}),
+        ({"sms"}, ChannelName.VOICE, set()),
+        ({"calls", "marketing"}, ChannelName.SMS, {Purpose.MARKETING}),
+        ({"follow_up"}, ChannelName.VOICE, {Purpose.FOLLOW_UP}),
+        ({"recording", "emergency", "service_notice"}, ChannelName.VOICE, set()),
+    ],
+)
+def test_what_a_withdrawn_scope_ends(scopes: set[str], channel: ChannelName, ended: set[Purpose]) -> None:
+    assert stopped(scopes, channel) == ended
 
 
 def test_a_stop_to_everything_leaves_replies_emergencies_and_staff() -> None:

@@ -57,6 +57,12 @@ BRANCH = "      - noop: true\n        next:\n"
     ("steps", "line", "message", "suggestion"),
     [
         ("      - action: utter_helo\n", 8, "unknown response `utter_helo`", "did you mean `utter_hello`?"),
+        (
+            "      - action: action_stop_contact\n        args: {scope: routine}\n",
+            8,
+            "cannot be `routine`",
+            "one of: all, calls, sms",
+        ),
         ("      - action: action_opn_case\n", 8, "unknown action `action_opn_case`", "`action_open_case`?"),
         ("      - action: action_rate\n        args: {scor: 1}\n", 8, "takes no `scor`", "did you mean `score`?"),
         ("      - colect: phone\n", 8, "a step does exactly one thing", "one of: collect, action"),
