@@ -11,6 +11,7 @@ import httpx
 import pytest
 from sqlalchemy import select
 
+from bot.channels.twilio.carrier import Account, TwilioCarrier
 from bot.core.words import (
     Author,
     CallbackState,
@@ -19,7 +20,12 @@ from bot.core.words import (
     DeliveryState,
     Disposition,
     FollowUpGroup,
+    Language,
+    Outcome,
+    Outgoing,
     Purpose,
+    Rejected,
+    TryLater,
 )
 from bot.services import contacts, dispatch, followups, outbox
 from bot.services.dispatch import ASK_AFTER
@@ -28,6 +34,7 @@ from bot.services.outbox import LEASE
 from bot.settings import Settings
 from store.tables import Address, CallAttempt, Callback, Consent, Conversation, Delivery, Message
 from tests.conftest import SECRET
+from tests.fakes.announcing import Outage
 from tests.fakes.house import House
 from tests.fakes.twilio import NUMBER, SID, TOKEN, Callee, Twilio, serving
 
@@ -389,3 +396,65 @@ async def test_many_at_once(phone: House, twilio: Twilio) -> None:
     await asyncio.gather(*(twilio.post(url, report) for _ in range(4)))
     assert twilio.refused == []
     assert await attempts(phone) == [Disposition.BUSY]
+
+
+# ── announcements ──
+
+
+async def test_an_announcement_arrives_and_is_acknowledged(phone: House, twilio: Twilio) -> None:
+    outage = Outage(phone.centre)
+    broadcast_id = outage.launched()
+    outage.tick()
+    for _ in range(8):  # a message a second at most
+        await phone.settle()
+        await twilio.play()
+        if len(twilio.messages) >= 3:
+            break
+        await asyncio.sleep(0.5)
+    assert twilio.refused == []
+    message = twilio.messages[0]
+    assert "三号楼" in message["body"] or "building 3" in message["body"]
+    by_sms = [d for d in outage.deliveries(broadcast_id) if d.provider_id == message["sid"]]
+    assert [d.state for d in by_sms] == [DeliveryState.DELIVERED]
+    await twilio.text_in(message["to"], "1", SMS)
+    await phone.advance(seconds=30)
+    assert outage.counts(broadcast_id)[Outcome.ACKNOWLEDGED] == 1
+
+
+@pytest.mark.parametrize(
+    ("purpose", "machine", "waits_for"),
+    [
+        (Purpose.FOLLOW_UP, "hang_up", "Enable"),
+        (Purpose.FOLLOW_UP, "no_answer", "Enable"),
+        (Purpose.FOLLOW_UP, "leave_message", "DetectMessageEnd"),
+        (Purpose.EMERGENCY, None, "DetectMessageEnd"),
+    ],
+)
+async def test_a_message_is_left_only_after_the_beep(
+    phone: House, twilio: Twilio, purpose: Purpose, machine: str | None, waits_for: str
+) -> None:
+    metadata = {"machine": machine} if machine else {}
+    out = Outgoing(1, ChannelName.VOICE, CALLER, "x", Language.ZH, purpose=purpose, metadata=metadata)
+    await phone.centre.channels[ChannelName.VOICE].send(out)
+    assert twilio.calls[0]["_given"]["MachineDetection"] == waits_for
+
+
+@pytest.mark.parametrize("number", ["12", "+1"])
+async def test_a_number_twilio_finds_invalid(phone: House, number: str) -> None:
+    out = Outgoing(1, ChannelName.VOICE, number, "x", Language.ZH)
+    with pytest.raises(Rejected, match="invalid"):
+        await phone.centre.channels[ChannelName.VOICE].send(out)
+
+
+async def test_a_wrong_token_keeps_calls_for_later(settings: Settings, twilio: Twilio) -> None:
+    async def none(_channel: ChannelName, _ids: object) -> frozenset[str]:
+        return frozenset()
+
+    account = Account(settings.twilio_account_sid, "another token", NUMBER, PUBLIC, twilio.address)
+    carrier = TwilioCarrier(account, ring=lambda: LEASE, taken=none)
+    try:
+        with pytest.raises(TryLater):
+            await carrier.place_call(Outgoing(1, ChannelName.VOICE, CALLER, "x", Language.ZH))
+        assert twilio.calls == []
+    finally:
+        await carrier.close()
