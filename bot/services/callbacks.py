@@ -54,7 +54,6 @@ FAILURES: Mapping[str, Disposition] = {
     "no_answer": Disposition.NO_ANSWER,
     "machine": Disposition.MACHINE,
 }
-INVALID = frozenset({"invalid", "invalid_number"})
 LAST_WORDS = N_(
     "%(name)s您好，这里是%(company)s，我们几次致电都没有联系上您。需要帮助时请随时与我们联系；不想再收到回复 T。"
 )
@@ -210,8 +209,6 @@ def _failed(
     session: Session, centre: Centre, callback: Callback, attempt: CallAttempt, error: str, now: datetime
 ) -> None:
     code = error.strip().lower().replace("-", "_").replace(" ", "_")
-    if code in INVALID:
-        session.get_one(Address, attempt.address_id).reachable = False
     disposition = FAILURES.get(code, Disposition.FAILED)
     attempt.rang = attempt.rang or disposition is not Disposition.FAILED
     close_attempt(session, centre, callback, attempt, attempt.disposition or disposition, now)

@@ -40,6 +40,7 @@ from store.tables import Address, Conversation, Delivery
 log = structlog.get_logger()
 ASK_AFTER = timedelta(seconds=15)  # how long an unknown row waits for a late report before the provider is asked
 SEND_WITHIN = 45.0  # seconds one send may take; the lease outlives it
+INVALID = frozenset({"invalid", "invalid_number"})  # no such number: nothing is sent there again
 Answer = Sent | Rejected | TryLater | Unsure
 
 
@@ -250,6 +251,8 @@ def _change(session: Session, centre: Centre, delivery: Delivery, change: Change
         delivery.provider_id = change.provider_id
     if change.attempt is not None:
         delivery.attempt = change.attempt
+    if change.state is DeliveryState.FAILED and change.error in INVALID:
+        session.get_one(Address, delivery.address_id).reachable = False
     session.flush()
     if delivery.callback_id is not None:
         callbacks.delivery_changed(session, centre, delivery, word, now)
