@@ -119,7 +119,7 @@ async def post(
         centre,
         settings=connected,
         library=library,
-        channels=app_module._channels(connected, centre.db, clock),
+        channels=app_module._channels(connected, centre.db, clock, library),
     )
     app = app_module.create_app(centre, heartbeat=False)
     async with (
