@@ -27,7 +27,6 @@ CENTS = 100
 MOST = 10_000_000 * CENTS
 
 TEXTS: Mapping[RepairStage, str] = {
-    RepairStage.REGISTERED: N_("已登记，等工程师判断"),
     RepairStage.JUDGED: N_("工程师已初步判断"),
     RepairStage.QUOTED: N_("已报价，您同意了才动手"),
     RepairStage.CONSENTED: N_("您已同意报价，正在安排"),
@@ -44,7 +43,7 @@ TEXTS: Mapping[RepairStage, str] = {
     RepairStage.EVALUATED: N_("已经办结，谢谢您的评价"),
     RepairStage.CANCELLED: N_("已经取消"),
 }
-"""What a customer is told about a stage."""
+"""What a customer is told about a stage; one that is only registered is told by its case's state."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import select
 
 from bot.core.visits import Offer, Slot
-from bot.core.words import CaseKind
+from bot.core.words import CaseKind, CaseState, RepairStage
 from bot.services import audit, repairs, visits
 from bot.services.bookings import wished
 from bot.services.case_actions import open_case
@@ -103,13 +103,15 @@ def _told(scene: Scene, slot: Slot) -> str:
 
 
 def progress(scene: Scene, case: Case) -> dict[str, Any]:
-    """How far a repair is and when somebody comes, for action_case_status; nothing for other cases."""
+    """How far a repair is and when somebody comes, for action_case_status; nothing for other cases. What waits for a
+    third party, or is over, is told by the case's own state."""
     order = scene.session.get(RepairOrder, case.id)
     if order is None:
         return {}
     visit = visits.open_visit(scene.session, case.id)
+    under_way = case.state in (CaseState.OPEN, CaseState.ASSIGNED) and order.stage is not RepairStage.REGISTERED
     return {
-        "case_state_text": repairs.stage_text(order, scene.held.language),
+        **({"case_state_text": repairs.stage_text(order, scene.held.language)} if under_way else {}),
         "visit_at": _told(scene, Slot(visit.starts_at, visit.ends_at)) if visit else None,
     }
 
