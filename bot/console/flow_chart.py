@@ -20,6 +20,7 @@ PAD = 10.0
 BOX, PILL = 216.0, 188.0  # widths
 BOX_LINES, PILL_LINES = 3, 3
 END = "\0end"
+NEVER_FIRST = frozenset("，。！？；：、）》”")  # no line begins with these
 
 KINDS: dict[type[Node], str] = {
     Collect: N_("问"),
@@ -278,12 +279,12 @@ def _lines(text: str, room: float, most: int) -> list[str]:
     """The text in at most so many lines of this width, cut with an ellipsis. Words stay whole, Han may break."""
     lines, line = [], ""
     for word in _words(" ".join(text.split())):
-        if line and _width(line + word.rstrip()) > room:
+        if line and word not in NEVER_FIRST and _width(line + word.rstrip()) > room:
             lines.append(line.rstrip())
             line = ""
         line += word
     lines.append(line.rstrip())
-    if len(lines) <= most and all(_width(each) <= room for each in lines):
+    if len(lines) <= most and all(_width(each) <= room + EM for each in lines):
         return lines
     kept = lines[:most]
     while kept[-1] and _width(kept[-1] + "…") > room:

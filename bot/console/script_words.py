@@ -110,6 +110,7 @@ KNOWN: Mapping[str, str] = {
     "delivery_text": N_("送达时间"),
     "promotion_known": N_("优惠查到了"),
     "card_asked": N_("已问过保修卡"),
+    "visit_at": N_("上门时间"),
     "urgency": N_("紧急程度"),
     "warned": N_("已提醒过"),
     "asked_politely": N_("已礼貌问过"),
@@ -167,7 +168,7 @@ class Reader:
         slot = self.book.slots.get(name)
         if slot and slot.labels:
             return slot.labels.get(self.language, name)
-        return self.text(KNOWN[name]) if name in KNOWN else name
+        return self.text(KNOWN[name]) if name in KNOWN else name.replace("_", " ")
 
     def action(self, name: str) -> str:
         return self.text(ACTIONS[name]) if name in ACTIONS else name
