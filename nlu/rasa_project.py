@@ -98,6 +98,7 @@ def serving(home: Path, model: Path, port: int, patience: float = 180.0) -> Iter
 
     Ready when entered. Raises RasaFailed when it ends or is not ready within `patience` seconds.
     """
+    home, model = home.resolve(), model.resolve()  # the server runs there, wherever it was asked for
     command = [
         *(str(home / "env" / "bin" / "rasa"), "run", "--enable-api", "--model", str(model)),
         *("--interface", "127.0.0.1", "--port", str(port)),
