@@ -103,7 +103,7 @@ async def test_an_outage_is_announced_answered_and_cleared(
     # a button, a "1", and a text that wants a person
     await customer.writes("收到", payload=lines[-1]["buttons"][0]["payload"])
     await sun.text("1")
-    await li.text("家里没人，不知道要不要关阀门")
+    await li.text("收到了，但是我家有病人在吸氧")
     await house.advance(seconds=1)
     await settle(house)
     assert (await counts(centre, notice))[Outcome.ACKNOWLEDGED] == 3

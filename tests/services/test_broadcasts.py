@@ -363,7 +363,7 @@ async def test_an_answer_by_text_message_acknowledges_and_anything_else_becomes_
     assert "确认" in (await outage.writes(SUN, "1"))[0]
     assert outage.outcome(notice, SUN) is Outcome.ACKNOWLEDGED
 
-    assert await outage.writes(LI, "家里没人，不知道要不要关阀门")
+    assert await outage.writes(LI, "收到了，但是我家有病人在吸氧")
     cases = outage.write(lambda s: list(s.scalars(select(Case).where(Case.broadcast_id == notice))))
     assert [case.contact_id for case in cases] == [outage.contact(LI)]
 
