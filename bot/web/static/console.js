@@ -17,21 +17,33 @@ function tick() {
 setInterval(tick, 1000);
 tick();
 
-// ── sections ──
+// ── sections: what somebody has opened, written or chosen there stays ──
+const key = (field) => `${field.form?.getAttribute("action") ?? ""} ${field.name}`;
+const fields = (section) => section.querySelectorAll("textarea, select, input:not([type=hidden], [type=file])");
+const touched = (field) => field.matches("[type=checkbox], [type=radio]") ? field.checked !== field.defaultChecked
+  : field.matches("select") ? [...field.options].some((option) => option.selected !== option.defaultSelected)
+  : field.value !== field.defaultValue;
 function patch(section, html) {
-  const focused = section.contains(document.activeElement) ? document.activeElement.id : "";
-  const closed = [...section.querySelectorAll("details[id]:not([open])")].map((details) => details.id);
-  const draft = section.querySelector("textarea");
-  const [words, from, to] = draft ? [draft.value, draft.selectionStart, draft.selectionEnd] : ["", 0, 0];
+  const active = section.contains(document.activeElement) ? document.activeElement : null;
+  const opened = new Map([...section.querySelectorAll("details[id]")].map((details) => [details.id, details.open]));
+  const written = [...fields(section)].filter((field) => field.name && (touched(field) || field === active));
   section.innerHTML = html;
-  for (const id of closed) section.querySelector(`#${CSS.escape(id)}`)?.removeAttribute("open");
+  for (const [id, open] of opened) section.querySelector(`#${CSS.escape(id)}`)?.toggleAttribute("open", open);
   prepare(section);
-  const again = section.querySelector("textarea");
-  if (again && words) {
-    again.value = words;
-    again.setSelectionRange(from, to);
+  for (const before of written) {
+    const again = [...fields(section)].find((field) => key(field) === key(before)
+      && (field.type !== "radio" || field.value === before.value));
+    if (!again) continue;
+    if (again.matches("[type=checkbox], [type=radio]")) again.checked = before.checked;
+    else again.value = before.value;
+    if (before === active) {
+      again.focus();
+      if (before.selectionStart !== null && again.setSelectionRange) {
+        try { again.setSelectionRange(before.selectionStart, before.selectionEnd); } catch { /* a kind without a caret */ }
+      }
+    }
   }
-  if (focused) section.querySelector(`#${CSS.escape(focused)}`)?.focus();
+  if (active?.id && !active.name) section.querySelector(`#${CSS.escape(active.id)}`)?.focus();
 }
 
 // ── lines ──
