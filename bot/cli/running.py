@@ -64,7 +64,7 @@ def serve(
     """
     settings = read_settings(rehearsal=_rehearsal(at, speed))
     door = _bind(settings.host, settings.port)
-    typer.echo("正在准备，第一次需要几秒训练 · Preparing; the first time takes some seconds of training …")
+    typer.echo("正在准备，第一次要训练，约二十秒 · Preparing; the first time it trains, about twenty seconds …")
     centre = house.build(settings, with_demo=demo_data)
     config = uvicorn.Config(
         house.create_app(centre),
