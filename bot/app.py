@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import structlog
 from fastapi import FastAPI
@@ -17,6 +16,10 @@ from fastapi import FastAPI
 from bot.channels.carrier import Carrier
 from bot.channels.sandbox import SandboxCarrier
 from bot.channels.sms import SmsChannel
+from bot.channels.telegram.channel import TelegramChannel
+from bot.channels.telegram.edge import connect
+from bot.channels.telegram.polling import Office, Poller, Webhook
+from bot.channels.telegram.receiver import Receiver
 from bot.channels.twilio.carrier import Account, TwilioCarrier
 from bot.channels.voice import VoiceChannel
 from bot.channels.webchat import PageChannel
@@ -34,9 +37,6 @@ from nlu.understanding import Understanding
 from store.db import Database
 from store.migrate import upgrade
 from store.vault import Vault
-
-if TYPE_CHECKING:
-    from bot.channels.telegram.polling import Poller
 
 log = structlog.get_logger()
 ROOT = Path(__file__).parents[1]
@@ -119,13 +119,8 @@ def create_app(centre: Centre, *, heartbeat: bool = True) -> FastAPI:
 def _telegram(centre: Centre) -> Poller | None:
     """What asks Telegram for updates, or has them brought; None where it is not connected."""
     channel = centre.channels.get(ChannelName.TELEGRAM)
-    if channel is None:
+    if not isinstance(channel, TelegramChannel):
         return None
-    from bot.channels.telegram.channel import TelegramChannel  # noqa: PLC0415 - aiogram takes seconds to load:
-    from bot.channels.telegram.polling import Office, Poller, Webhook  # noqa: PLC0415 - only who connects it waits
-    from bot.channels.telegram.receiver import Receiver  # noqa: PLC0415
-
-    assert isinstance(channel, TelegramChannel)
     name, db, machine = ChannelName.TELEGRAM, centre.db, centre.clock.machine
     take = partial(messenger.take, centre)
     webhook = None
@@ -215,16 +210,9 @@ def _channels(settings: Settings, database: Database, clock: Clock, library: Lib
         PageChannel(ChannelName.REST),
         SmsChannel(carrier),
         VoiceChannel(carrier),
-        *((_telegram_channel(settings),) if settings.telegram else ()),
+        *((TelegramChannel(connect(*settings.telegram_server)),) if settings.telegram else ()),
     )
     return {channel.name: channel for channel in channels}
-
-
-def _telegram_channel(settings: Settings) -> Channel:
-    from bot.channels.telegram.channel import TelegramChannel  # noqa: PLC0415 - as in _telegram
-    from bot.channels.telegram.edge import connect  # noqa: PLC0415
-
-    return TelegramChannel(connect(*settings.telegram_server))
 
 
 def _sandbox(database: Database, clock: Clock) -> Carrier:
