@@ -13,24 +13,28 @@ from pathlib import Path
 import structlog
 from fastapi import FastAPI
 
+from bot.channels import telegram
 from bot.channels.carrier import Carrier
 from bot.channels.sandbox import SandboxCarrier
 from bot.channels.sms import SmsChannel
-from bot.channels.telegram.channel import TelegramChannel
-from bot.channels.telegram.edge import connect
-from bot.channels.telegram.polling import Office, Poller, Webhook
-from bot.channels.telegram.receiver import Receiver
 from bot.channels.twilio.carrier import Account, TwilioCarrier
 from bot.channels.voice import VoiceChannel
 from bot.channels.webchat import PageChannel
 from bot.clock import Clock, RehearsalClock
 from bot.core.arrivals import Moved
 from bot.core.words import Channel, ChannelName, Closes
-from bot.reports import delivery
-from bot.services import branches, demo, fact_sources, messenger, outbox, polling, reload, sandbox
+from bot.reports import delivery, exporting
+from bot.services import demo, demo_week, reload, sealing, watch
 from bot.services.centre import Centre
+from bot.services.conversation import branches, media, messenger, polling
+from bot.services.delivery import outbox
+from bot.services.facts import fact_sources
 from bot.services.heartbeat import Errand, Heartbeat
+from bot.services.incidents import drills
 from bot.services.library import Library
+from bot.services.plans import happenings, next_steps, plan_owners
+from bot.services.records import disposals, privacy_requests
+from bot.services.sandbox import sandbox
 from bot.settings import Settings
 from bot.web import doors, webhooks
 from nlu.understanding import Understanding
@@ -54,16 +58,16 @@ def build(settings: Settings, *, clock: Clock | None = None, with_demo: bool | N
     upgrade(settings.database)
     clock = clock or _clock(settings)
     database = Database(settings.database, Vault(settings.kept_secret()))
-    demonstrates = _load_demo(settings, database, clock, with_demo)
+    fresh = _load_demo(settings, database, clock, with_demo)
     library = Library(
-        script_roots(settings, demonstrates=demonstrates),
+        script_roots(settings, demonstrates=bool(database.read_now(demo.accounts))),
         settings.packs,
         clock.now,
         zone=settings.timezone,
         language=settings.language,
     )
     database.write_now(lambda session: library.keep(session, clock.now()))
-    return Centre(
+    centre = Centre(
         settings=settings,
         clock=clock,
         db=database,
@@ -73,6 +77,9 @@ def build(settings: Settings, *, clock: Clock | None = None, with_demo: bool | N
         channels=_channels(settings, database, clock, library),
         worker=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}",
     )
+    if fresh:
+        database.write_now(lambda session: demo_week.load(session, centre, clock.now()))
+    return centre
 
 
 def create_app(centre: Centre, *, heartbeat: bool = True) -> FastAPI:
@@ -83,9 +90,19 @@ def create_app(centre: Centre, *, heartbeat: bool = True) -> FastAPI:
         beat = Heartbeat(
             centre,
             (
+                Errand("watch", watch.sweep),
                 Errand("daily_report", delivery.daily),
+                Errand("next_steps", next_steps.remind),
+                Errand("exports", exporting.make, exporting.EVERY),
+                Errand("privacy_requests", privacy_requests.carry_out, exporting.EVERY),
+                Errand("audit_seal", sealing.Sealer().round, sealing.EVERY),
                 Errand("trained_model", _take_over_model),
                 Errand("edited_scripts", reload.Follower().look, reload.EVERY),
+                Errand("plan_owners", plan_owners.look, plan_owners.EVERY),
+                Errand("happenings", happenings.Lookout().look, happenings.EVERY),
+                Errand("drills", drills.look, HOURLY),
+                Errand("due_records", disposals.look),
+                Errand("disposals", disposals.carry_out, disposals.EVERY),
                 Errand("old_passages", _forget_passages, HOURLY),
             ),
         )
@@ -93,13 +110,13 @@ def create_app(centre: Centre, *, heartbeat: bool = True) -> FastAPI:
         async with centre.live.running(), centre.understanding.running():
             if heartbeat:
                 await beat.start()
-                if telegram is not None:
-                    telegram.start()
+                if poller is not None:
+                    poller.start()
             try:
                 yield
             finally:
-                if telegram is not None:
-                    await telegram.stop()
+                if poller is not None:
+                    await poller.stop()
                 if heartbeat:
                     await beat.stop()
                 await centre.facts.close()
@@ -110,32 +127,33 @@ def create_app(centre: Centre, *, heartbeat: bool = True) -> FastAPI:
 
     app = FastAPI(title="Hotline", version="0.1.0", lifespan=life, docs_url=None, redoc_url=None)
     app.state.centre = centre
-    telegram = _telegram(centre)
-    app.state.telegram = telegram
+    poller = _telegram(centre)
+    app.state.telegram = poller
     doors.mount(app, centre)
     return app
 
 
-def _telegram(centre: Centre) -> Poller | None:
+def _telegram(centre: Centre) -> telegram.Poller | None:
     """What asks Telegram for updates, or has them brought; None where it is not connected."""
     channel = centre.channels.get(ChannelName.TELEGRAM)
-    if not isinstance(channel, TelegramChannel):
+    if channel is None:
         return None
+    assert isinstance(channel, telegram.TelegramChannel)
     name, db, machine = ChannelName.TELEGRAM, centre.db, centre.clock.machine
     take = partial(messenger.take, centre)
     webhook = None
     if centre.settings.telegram_mode == "webhook":
-        webhook = Webhook(f"{centre.settings.address}{webhooks.TELEGRAM}", webhooks.secret(centre))
+        webhook = telegram.Webhook(f"{centre.settings.address}{webhooks.TELEGRAM}", webhooks.secret(centre))
     url = webhook.url if webhook else None
 
     async def moved(address: str, to: str) -> None:
         await take(Moved(name, address, to))
 
     channel.moved = moved
-    return Poller(
+    return telegram.Poller(
         channel,
-        Receiver(channel.bot, take),
-        Office(
+        telegram.Receiver(channel.bot, take),
+        telegram.Office(
             lease=lambda: db.write(
                 lambda s: polling.lease(s, name, centre.worker, machine(), url=url, alone=db.is_sqlite)
             ),
@@ -164,11 +182,12 @@ def _clock(settings: Settings) -> Clock:
 
 
 def _load_demo(settings: Settings, database: Database, clock: Clock, with_demo: bool | None) -> bool:
-    """Loads the demo people where they belong; says whether this installation shows the demo."""
+    """Loads the demo people where they belong; says whether they have just come."""
     wanted = settings.default_database if with_demo is None else with_demo
-    if wanted and database.read_now(demo.is_empty):
+    fresh = bool(wanted and database.read_now(demo.is_empty))
+    if fresh:
         database.write_now(lambda session: demo.load(session, settings.timezone, clock.now()))
-    return bool(database.read_now(demo.accounts))
+    return fresh
 
 
 def script_roots(settings: Settings, *, demonstrates: bool) -> list[Path]:
@@ -176,9 +195,7 @@ def script_roots(settings: Settings, *, demonstrates: bool) -> list[Path]:
     roots = [SHIPPED]
     if demonstrates:
         roots.append(SHIPPED / "demo")
-    if settings.scripts:
-        roots.append(settings.scripts.resolve())
-    return roots
+    return [*roots, settings.own_scripts]
 
 
 def models(settings: Settings) -> Path:
@@ -210,9 +227,13 @@ def _channels(settings: Settings, database: Database, clock: Clock, library: Lib
         PageChannel(ChannelName.REST),
         SmsChannel(carrier),
         VoiceChannel(carrier),
-        *((TelegramChannel(connect(*settings.telegram_server)),) if settings.telegram else ()),
+        *((_telegram_channel(settings),) if settings.telegram else ()),
     )
     return {channel.name: channel for channel in channels}
+
+
+def _telegram_channel(settings: Settings) -> telegram.TelegramChannel:
+    return telegram.TelegramChannel(telegram.connect(*settings.telegram_server), settings.home / media.FOLDER)
 
 
 def _sandbox(database: Database, clock: Clock) -> Carrier:

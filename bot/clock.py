@@ -17,8 +17,15 @@ class Clock:
         """Machine time: leases, time-outs, sessions, pacing."""
         return datetime.now(UTC)
 
-    def idle(self, next_due: datetime | None) -> None:
-        """The heartbeat found nothing due now; `next_due` is the next instant at which something is."""
+    @property
+    def hurries(self) -> bool:
+        """Whether nobody waits for this clock: it wants `idle` called, and beat after beat."""
+        return False
+
+    def idle(self, next_due: datetime | None) -> bool:
+        """Nothing is due now; `next_due` is the next instant at which something is. Whether time has moved there."""
+        del next_due
+        return False
 
     @property
     def patience(self) -> float:
@@ -37,10 +44,16 @@ class RehearsalClock(Clock):
     def now(self) -> datetime:
         return self._at + timedelta(seconds=(time.monotonic() - self._began) * (self._speed or 1.0))
 
-    def idle(self, next_due: datetime | None) -> None:
+    @property
+    def hurries(self) -> bool:
+        return self._speed is None
+
+    def idle(self, next_due: datetime | None) -> bool:
         now = self.now()
-        if self._speed is None and next_due is not None and next_due > now:
-            self._at += next_due - now
+        if not self.hurries or next_due is None or next_due <= now:
+            return False
+        self._at += next_due - now
+        return True
 
     @property
     def patience(self) -> float:

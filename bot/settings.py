@@ -165,6 +165,11 @@ class Settings(BaseSettings):
         return base / "rehearsal" if self.rehearsal else base
 
     @property
+    def own_scripts(self) -> Path:
+        """The operator's own scripts and policies, whether or not there are any yet."""
+        return (self.scripts or self.data_dir / "scripts").resolve()
+
+    @property
     def database(self) -> str:
         """A rehearsal never touches the configured database."""
         if self.rehearsal or not self.database_url:

@@ -9,9 +9,8 @@ import re
 from collections.abc import Iterator
 from decimal import Decimal
 
-from nlu.numerals import ZH, value_of
+from nlu.numerals import ZERO_TO_NINE, ZH, value_of
 
-DIGITS = "零一二三四五六七八九"
 Measure = tuple[str, Decimal, int, int]
 """Kind, value, start and end of the words."""
 
@@ -19,7 +18,7 @@ CUE = re.compile(
     rf"[斤米高重厘公磅]|\d\s*(?:cm|m\b|kg|kilo|lb|pound|f(?:oo|ee)?t|')|\btall\b|\bweigh|[{ZH}]米", re.IGNORECASE
 )
 _HEIGHT = re.compile(
-    rf"(?P<m>[12一二])\s*[米mM]\s*(?P<cm>\d{{1,2}}|[{DIGITS}]{{1,2}})?(?![\da-zA-Z长宽深])(?!(?<=米)[{DIGITS}])"
+    rf"(?P<m>[12一二])\s*[米mM]\s*(?P<cm>\d{{1,2}}|[{ZERO_TO_NINE}]{{1,2}})?(?![\da-zA-Z长宽深])(?!(?<=米)[{ZERO_TO_NINE}])"
     r"|(?P<metres>[12]\.\d{1,2})\s*(?:米|m\b|metres?\b|meters?\b)?(?![\d长宽深])"
     r"|(?P<feet>[4-6])\s*(?:'|’|ft\.?|foot|feet)\s*(?P<inches>1[01]|\d)?(?:\s*(?:\"|”|in(?:ches|\.)?))?(?!\d)"
     r"|(?P<whole>1\d\d|2[01]\d|[89]\d)\s*(?:cm\b|厘米|公分|centimet)"

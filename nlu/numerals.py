@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
-_DIGITS = {ch: i for i, ch in enumerate("零一二三四五六七八九")} | {"〇": 0, "○": 0, "两": 2, "俩": 2, "幺": 1}
+ZERO_TO_NINE = "零一二三四五六七八九"
+_DIGITS = {ch: i for i, ch in enumerate(ZERO_TO_NINE)} | {"〇": 0, "○": 0, "两": 2, "俩": 2, "幺": 1}
 _UNITS = {"十": 10, "百": 100, "千": 1000}
 _WORDS = {
     word: value

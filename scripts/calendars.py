@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 import holidays
 
-from bot.core.policy import Holidays
+from bot.core.policy import Bilingual, Holidays
 from bot.core.windows import Calendar
 
 # Regions whose days off and make-up working days are decreed anew each year, and a year without its decree is a guess.
 DECREED = frozenset({"CN"})
+INSTEAD = ("休息日", "Day off", "补假", "补休")  # how the library calls a day that makes up for another
+RUN = 9  # no break is longer
 
 
 def knows(region: str) -> bool:
@@ -38,7 +40,36 @@ def calendar_of(chosen: Holidays, year: int) -> Calendar:
             while beside.weekday() >= 5 and beside not in workdays:
                 days_off.add(beside)
                 beside += step
+    names = _names(chosen.region, years, days_off - workdays)
     published = None
     if chosen.region in DECREED:
         published = frozenset(years) & frozenset(public.special_public_holidays)
-    return Calendar(holidays=frozenset(days_off - workdays), workdays=workdays, published_years=published)
+    return Calendar(holidays=frozenset(days_off - workdays), workdays=workdays, published_years=published, names=names)
+
+
+def _names(region: str, years: range, days_off: set[date]) -> dict[date, Bilingual]:
+    """What the days off are called; those a break is joined from are called as the festival beside them."""
+    known = {language: _named(region, years, language) for language in ("zh_CN", "en_US")}
+    names: dict[date, Bilingual] = {}
+    for day in sorted(days_off):
+        zh, en = (_beside(day, days_off, known[language]) for language in ("zh_CN", "en_US"))
+        names[day] = Bilingual(zh, en)
+    return names
+
+
+def _named(region: str, years: range, language: str) -> dict[date, str]:
+    """Names in a language, or in the region's own where the library has none in this one; days that only make up for
+    another have none."""
+    spoken = holidays.country_holidays(region).supported_languages or ()
+    found = holidays.country_holidays(region, years=years, language=language if language in spoken else None)
+    return {day: name for day, name in found.items() if not name.startswith(INSTEAD)}
+
+
+def _beside(day: date, days_off: set[date], named: dict[date, str]) -> str:
+    """The name of a day, else of the nearest one of the same break."""
+    for ahead in range(RUN):
+        for beside in (day - timedelta(days=ahead), day + timedelta(days=ahead)):
+            between = (min(day, beside) + timedelta(days=n) for n in range(abs((beside - day).days) + 1))
+            if beside in named and all(each in days_off for each in between):
+                return named[beside].split(";")[0]
+    return ""

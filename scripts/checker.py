@@ -69,7 +69,16 @@ PATTERNS = (
     "pattern_holding",
     "pattern_angry",
 )
-STARTED_BY_SERVICES = ("pattern_", "follow_up_", "requested_callback", "broadcast_", "visit_notice", "visit_again")
+STARTED_BY_SERVICES = (
+    "pattern_",
+    "follow_up_",
+    "plan_",
+    "requested_callback",
+    "silent_call",
+    "broadcast_",
+    "visit_notice",
+    "visit_again",
+)
 MAX_TITLE = 40  # columns, a Han character taking two: what fits on a telephone's button
 MAX_PAYLOAD = 64  # bytes: a Telegram button's callback data
 MAX_BUTTONS = 9  # a telephone's keys 1 to 9

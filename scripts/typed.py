@@ -1,7 +1,7 @@
 """Plain values from a file or the database into frozen dataclasses, and back; every mistake with its place.
 
-Texts stand for the types JSON lacks: "14:30-16:30" (Window), "5 min" (timedelta), "05-15" (MonthDay), "2026-10-01"
-(date), "0.05" (Decimal). Enums stand as their values.
+Texts stand for the types JSON lacks: "14:30-16:30" (Window), "08:00" (time), "5 min" (timedelta), "05-15" (MonthDay),
+"2026-10-01" (date), "0.05" (Decimal). Enums stand as their values.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import difflib
 import re
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from datetime import date, time, timedelta
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
@@ -91,6 +91,8 @@ def _plain(node: yaml.Node, key: Key, file: str, report: Report) -> Any:
             report.places[(*key, name)] = (file, name_node.start_mark.line + 1)
         return mapping
     if isinstance(node, yaml.SequenceNode):
+        for stale in [place for place in report.places if place[: len(key)] == key and place != key]:
+            del report.places[stale]  # of a list this one replaces
         return [_plain(item, (*key, str(i)), file, report) for i, item in enumerate(node.value)]
     try:
         return yaml.constructor.SafeConstructor().construct_object(node)
@@ -193,9 +195,20 @@ def _window(value: Any) -> Window:
         raise Wrong('应为时段，如 "14:30-16:30"', 'must be a window such as "14:30-16:30"') from None
 
 
+def _time(value: Any) -> time:
+    found = re.fullmatch(r"\s*(\d{1,2}):(\d{2})\s*", str(value))
+    try:
+        if not found:
+            raise ValueError
+        return time(int(found[1]), int(found[2]))
+    except ValueError:
+        raise Wrong('应为时刻，加引号，如 "08:00"', 'must be a time of day in quotes, such as "08:00"') from None
+
+
 SCALARS: Mapping[type, Callable[[Any], Any]] = {
     str: _text, bool: _flag, int: _whole, float: _number, Decimal: _decimal,
     timedelta: _duration, date: _day, MonthDay: _month_day, Window: _window,
+    time: _time,
 }  # fmt: skip
 
 
@@ -248,6 +261,7 @@ class Decoder:
             return None
         hints = get_type_hints(wanted)
         names = [each.name for each in fields(wanted)]
+        optional = {each.name for each in fields(wanted) if (each.default, each.default_factory) != (MISSING, MISSING)}
         for name in plain if self._strict else ():
             if name not in names:
                 near = _near(name, names)
@@ -256,11 +270,13 @@ class Decoder:
         for name in names:
             if name in plain:
                 given[name] = self.value(plain[name], hints[name], (*key, name))
+            elif name in optional:
+                continue
             elif get_origin(hints[name]) is tuple:
                 given[name] = ()  # a list left out is an empty one
             else:
                 self._report.add((*key, name), "缺少这一项", "is missing")
-        return wanted(**given) if len(given) == len(names) else None
+        return wanted(**given) if given.keys() | optional == set(names) else None
 
 
 def _member(plain: Any, wanted: type[StrEnum]) -> StrEnum:
@@ -286,6 +302,8 @@ def encode(value: Any) -> Any:
     match value:
         case Window(start=start, end=end):
             return f"{start:%H:%M}-{end:%H:%M}"
+        case time():
+            return f"{value:%H:%M}"
         case MonthDay(month=month, day=day):
             return f"{month:02}-{day:02}"
         case timedelta():

@@ -87,25 +87,49 @@ def held(kind: type[StrEnum], column: str) -> CheckConstraint:
     return CheckConstraint(f"{column} IN ({values})", name=column)
 
 
-def append_only(table: Any) -> None:
-    """Lets the database itself refuse to change or delete rows of `table` (REQ-G02, REQ-G03)."""
-    name = table.name
-    event.listen(
-        table,
-        "after_create",
-        DDL(
-            f"CREATE OR REPLACE FUNCTION {name}_append_only() RETURNS trigger AS $$ "  # type: ignore[no-untyped-call]
-            f"BEGIN RAISE EXCEPTION '{name} is append-only'; END $$ LANGUAGE plpgsql; "
-            f"CREATE TRIGGER {name}_append_only BEFORE UPDATE OR DELETE ON {name} "
-            f"FOR EACH ROW EXECUTE FUNCTION {name}_append_only()"
-        ).execute_if(dialect="postgresql"),
+UNLOCKED = "unlocked"
+"""The table whose row lets its own transaction past the guard of rows that may be disposed of (store/holds.py)."""
+PERMITTED = "EXISTS (SELECT 1 FROM unlocked)"
+
+
+def append_only(table: Any, *, for_ever: bool = False) -> None:
+    """Lets the database itself refuse to change or delete rows of `table` (REQ-G02, REQ-G03).
+
+    Only under a permit of store/holds.py they may be, for a disposal or an erasure; `for_ever`: not even then.
+    """
+    for dialect, statements in (
+        ("postgresql", (guard_on_postgresql(table.name, for_ever=for_ever),)),
+        ("sqlite", guards_on_sqlite(table.name, for_ever=for_ever)),
+    ):
+        for statement in statements:
+            made = DDL(statement)  # type: ignore[no-untyped-call]
+            event.listen(table, "after_create", made.execute_if(dialect=dialect))
+
+
+def guard_on_postgresql(name: str, *, for_ever: bool = False) -> str:
+    """The statements that guard the table of this name."""
+    return (
+        f"{guarding(name, for_ever=for_ever)}; CREATE TRIGGER {name}_append_only BEFORE UPDATE OR DELETE ON {name} "
+        + (f"FOR EACH ROW EXECUTE FUNCTION {name}_append_only()")
     )
-    for verb in ("UPDATE", "DELETE"):
-        event.listen(
-            table,
-            "after_create",
-            DDL(
-                f"CREATE TRIGGER {name}_no_{verb.lower()} BEFORE {verb} ON {name} "  # type: ignore[no-untyped-call]
-                f"BEGIN SELECT RAISE(ABORT, '{name} is append-only'); END"
-            ).execute_if(dialect="sqlite"),
-        )
+
+
+def guarding(name: str, *, for_ever: bool = False) -> str:
+    """The statement that makes, or replaces, the function behind a guard on PostgreSQL."""
+    passes = "IF TG_OP = 'DELETE' THEN RETURN OLD; END IF; RETURN NEW"
+    permit = "" if for_ever else f"IF {PERMITTED} THEN {passes}; END IF; "
+    return (
+        f"CREATE OR REPLACE FUNCTION {name}_append_only() RETURNS trigger AS $$ "
+        f"BEGIN {permit}RAISE EXCEPTION '{name} is append-only'; END $$ LANGUAGE plpgsql"
+    )
+
+
+def guards_on_sqlite(name: str, *, for_ever: bool = False) -> tuple[str, str]:
+    """The statements that guard the table of this name."""
+    permit = "" if for_ever else f"WHEN NOT {PERMITTED} "
+    update, delete = (
+        f"CREATE TRIGGER {name}_no_{verb.lower()} BEFORE {verb} ON {name} "
+        f"{permit}BEGIN SELECT RAISE(ABORT, '{name} is append-only'); END"
+        for verb in ("UPDATE", "DELETE")
+    )
+    return update, delete

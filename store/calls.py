@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from bot.core.words import CallbackState, Disposition, FollowUpGroup, Purpose
+from bot.core.words import CallbackSource, CallbackState, Disposition, FollowUpGroup, Purpose
 from store.base import Base, BigId, Json, UTCDateTime, append_only, held, words
 
 
@@ -62,8 +62,12 @@ class Callback(Base):
 
     While it is dialled, `due_at` is when somebody must look what became of the call. `window_end` closes the window of
     the next try, `late_after` is when it is no longer in time, `not_after` when the plan gives up.
+    `plan` is the id of its plan in those policies, `step` which of the plan's contacts it is, from 0.
     `flow` keeps a partly answered questionnaire for the next attempt (REQ-C13); `flags` carry marks such as
-    "missed_same_evening" and "provisional" (REQ-C07, DESIGN §6).
+    "missed_same_evening" and "provisional" (REQ-C07, DESIGN §6). `waits` says why it was not called when it was last
+    looked at (bot/services/calls/waits.py words it); `staff_id` is the agent in whose diary it stands, `booked_by` who
+    put it there. `notes` are an agent's key points before dialling, `remarks` what is reported afterwards (REQ-C20,
+    C15).
     """
 
     __tablename__ = "callback"
@@ -71,15 +75,33 @@ class Callback(Base):
         held(CallbackState, "state"),
         held(FollowUpGroup, "follow_up_group"),
         held(Purpose, "purpose"),
+        held(CallbackSource, "source"),
         CheckConstraint("state NOT IN ('done', 'given_up', 'cancelled') OR disposition IS NOT NULL", name="ended_with"),
         CheckConstraint("state <> 'scheduled' OR due_at IS NOT NULL", name="scheduled_when"),
         Index(
             "ix_callback_due_at",
             "due_at",
+            "id",
             sqlite_where=text("state IN ('scheduled', 'dialling')"),
             postgresql_where=text("state IN ('scheduled', 'dialling')"),
         ),
+        Index(
+            "ix_callback_moved",
+            "priority",
+            "due_at",
+            "id",
+            sqlite_where=text("state IN ('scheduled', 'dialling') AND priority <> 0"),
+            postgresql_where=text("state IN ('scheduled', 'dialling') AND priority <> 0"),
+        ),
+        Index(
+            "ix_callback_staff_id",
+            "staff_id",
+            "due_at",
+            sqlite_where=text("staff_id IS NOT NULL"),
+            postgresql_where=text("staff_id IS NOT NULL"),
+        ),
         Index("ix_callback_case_id", "case_id"),
+        Index("ix_callback_plan", "plan", "due_at"),
         Index("ix_callback_closed_at", "closed_at"),
         Index("ix_callback_contact_id", "contact_id", "id"),
     )
@@ -91,11 +113,17 @@ class Callback(Base):
     case_id: Mapped[int | None] = mapped_column(ForeignKey("case_file.id"))
     address_id: Mapped[int | None] = mapped_column(ForeignKey("address.id"))  # the number the person asked for
     follow_up_group: Mapped[FollowUpGroup] = mapped_column(words(FollowUpGroup))
+    plan: Mapped[str] = mapped_column(String(40))
+    step: Mapped[int] = mapped_column(default=0)
     purpose: Mapped[Purpose] = mapped_column(words(Purpose))
     policies: Mapped[str] = mapped_column(String(64))
     flow_id: Mapped[str] = mapped_column(String(80))
     flow: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
     topic: Mapped[str] = mapped_column(Text, default="")
+    source: Mapped[CallbackSource] = mapped_column(words(CallbackSource), default=CallbackSource.PLAN)
+    staff_id: Mapped[int | None] = mapped_column(ForeignKey("staff.id"))
+    booked_by: Mapped[int | None] = mapped_column(ForeignKey("staff.id"))
+    waits: Mapped[str | None] = mapped_column(String(24))
     state: Mapped[CallbackState] = mapped_column(words(CallbackState), default=CallbackState.SCHEDULED)
     due_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     window_end: Mapped[datetime | None] = mapped_column(UTCDateTime)
@@ -105,9 +133,43 @@ class Callback(Base):
     flags: Mapped[list[str]] = mapped_column(Json, default=list)
     disposition: Mapped[Disposition | None] = mapped_column(words(Disposition))
     remarks: Mapped[str] = mapped_column(Text, default="")
+    notes: Mapped[str] = mapped_column(Text, default="", server_default="")
     revision: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
     closed_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+
+class PausedPlan(Base):
+    """A follow-up plan whose calls wait until it goes on. `plan` is its id, as `Callback.plan` has it."""
+
+    __tablename__ = "paused_plan"
+
+    plan: Mapped[str] = mapped_column(String(60), primary_key=True)
+    why: Mapped[str] = mapped_column(Text)
+    staff_id: Mapped[int] = mapped_column(ForeignKey("staff.id"))
+    at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+class PlanOwner(Base):
+    """The person a follow-up plan is assigned to, instead of everybody of the role its file names."""
+
+    __tablename__ = "plan_owner"
+
+    plan: Mapped[str] = mapped_column(String(60), primary_key=True)
+    staff_id: Mapped[int] = mapped_column(ForeignKey("staff.id"))
+    assigned_by: Mapped[int] = mapped_column(ForeignKey("staff.id"))
+    at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+class BlockedDay(Base):
+    """A day, in the calendar of whoever is called, on which nobody is called but in an emergency."""
+
+    __tablename__ = "blocked_day"
+
+    day: Mapped[date] = mapped_column(primary_key=True)
+    why: Mapped[str] = mapped_column(Text)
+    staff_id: Mapped[int] = mapped_column(ForeignKey("staff.id"))
+    at: Mapped[datetime] = mapped_column(UTCDateTime)
 
 
 class CallAttempt(Base):
@@ -153,12 +215,15 @@ class Answer(Base):
 
 
 class NextStep(Base):
-    """What a report owner asks a named person to do about a follow-up (REQ-C17)."""
+    """What a report owner asks a named person to do about a follow-up (REQ-C17). `due_on` and `reminded_on`, when its
+    owner was last reminded, are days of the centre."""
 
     __tablename__ = "next_step"
     __table_args__ = (
         CheckConstraint("state IN ('open', 'done')", name="state"),
         Index("ix_next_step_callback_id", "callback_id"),
+        Index("ix_next_step_due_on", "state", "due_on"),
+        Index("ix_next_step_owner_id", "owner_id", "state"),
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
@@ -170,6 +235,9 @@ class NextStep(Base):
     result: Mapped[str] = mapped_column(Text, default="")
     created_by: Mapped[int] = mapped_column(ForeignKey("staff.id"))
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    reminded_on: Mapped[date | None]
+    done_by: Mapped[int | None] = mapped_column(ForeignKey("staff.id"))
+    done_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
 
 
 append_only(ImportRun.__table__)

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bot.core.media import MediaKind, MediaState
@@ -83,12 +84,37 @@ class Conversation(Base):
     unanswered_since: Mapped[datetime | None] = mapped_column(UTCDateTime)
     silence_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # when silence wants a word
     closed_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    last_staff_id: Mapped[int | None] = mapped_column(BigId)  # who held it last, or holds it
+    passed: Mapped[list[int]] = mapped_column(Json, default=list, server_default=text("'[]'"))  # who let it wait
+    joined: Mapped[list[int]] = mapped_column(Json, default=list, server_default=text("'[]'"))  # who may write too
+    warned_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # when its holder was told to answer
+    told_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # when the customer was told their place
+    delivered_seq: Mapped[int] = mapped_column(
+        default=0, server_default=text("0")
+    )  # as far as the customer's page has it
+    read_seq: Mapped[int] = mapped_column(default=0, server_default=text("0"))  # as far as they have looked at it
+
+
+class CannedReply(Base):
+    """An answer kept ready for agents, in both languages, found by its short name; `{name}` and the like are filled in.
+    `intent` is what customers say when it fits ("": anything)."""
+
+    __tablename__ = "canned_reply"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    shortcut: Mapped[str] = mapped_column(String(40), unique=True)
+    intent: Mapped[str] = mapped_column(String(60), default="")
+    zh: Mapped[str] = mapped_column(Text)
+    en: Mapped[str] = mapped_column(Text)
+    staff_id: Mapped[int | None] = mapped_column(ForeignKey("staff.id"))
+    changed_at: Mapped[datetime] = mapped_column(UTCDateTime)
 
 
 class Message(Base):
     """A line of a conversation. `provider_id` makes a repeated inbound request harmless; `reply_to` ties the answers to
     the inbound row, so that the same request gets the same answer again. `private` lines are agents' notes. `details`
-    is what a messenger tells beside the words: edited, quoted, latitude and longitude …"""
+    is what a messenger tells beside the words (edited, quoted, latitude and longitude …), or the desk (the number of
+    the line it quotes, how it was typed). `words` is what the line is found by on PostgreSQL (store/search.py)."""
 
     __tablename__ = "message"
     __table_args__ = (
@@ -102,6 +128,7 @@ class Message(Base):
             sqlite_where=text("provider_id IS NOT NULL"),
             postgresql_where=text("provider_id IS NOT NULL"),
         ),
+        Index("ix_message_words", "words", postgresql_using="gin").ddl_if(dialect="postgresql"),
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
@@ -119,12 +146,14 @@ class Message(Base):
     reply_to: Mapped[int | None] = mapped_column(BigId)
     private: Mapped[bool] = mapped_column(default=False)
     at: Mapped[datetime] = mapped_column(UTCDateTime)
+    words: Mapped[str | None] = mapped_column(Text().with_variant(TSVECTOR(), "postgresql"), deferred=True)
 
 
 class Attachment(Base):
-    """A file that came with a message. `source` is the provider's id of it, by which it is fetched after the commit;
-    `file` is its random name under HOTLINE_DATA_DIR/media once it is kept. `mime` and `name` are as the sender claims,
-    `mime` proved by the first bytes once kept. `due_at` (machine time) is when it may be tried again."""
+    """A file that came, or went out, with a message. `source` is the provider's id of it, by which it is fetched after
+    the commit, "" for one of staff; `file` is its random name under HOTLINE_DATA_DIR/media once it is kept. `mime` and
+    `name` are as the sender claims, `mime` proved by the first bytes once kept. `due_at` (machine time) is when it may
+    be tried again."""
 
     __tablename__ = "attachment"
     __table_args__ = (

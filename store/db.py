@@ -19,8 +19,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.dialects import registry
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.engine.default import DefaultDialect
+from sqlalchemy.exc import DBAPIError, NoResultFound
 from sqlalchemy.orm import Session as Session  # doors name the type and no more of SQLAlchemy
 from sqlalchemy.pool import NullPool
 
@@ -36,6 +40,10 @@ GROUP = 64  # writes committed together at most
 RETRIES = 3  # of a transaction that ran into another one on PostgreSQL
 RETRY_STATES = frozenset({"40001", "40P01", "23505"})
 """Serialization failure, deadlock, and a row somebody else inserted a moment earlier: run again, and it is found."""
+
+
+Missing = NoResultFound
+"""What a session raises for a row that must be there and is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,11 +208,34 @@ def touch(session: Session, *topics: str) -> None:
     session.info["topics"].update(topics)
 
 
+class _Savepoints(DefaultDialect):
+    """A savepoint said as it stands: SQLAlchemy compiles each anew, which costs more than most statements of a turn."""
+
+    def do_savepoint(self, connection: Connection, name: str) -> None:
+        connection.exec_driver_sql(f"SAVEPOINT {name}")
+
+    def do_rollback_to_savepoint(self, connection: Connection, name: str) -> None:
+        connection.exec_driver_sql(f"ROLLBACK TO SAVEPOINT {name}")
+
+    def do_release_savepoint(self, connection: Connection, name: str) -> None:
+        connection.exec_driver_sql(f"RELEASE SAVEPOINT {name}")
+
+
+class Sqlite(_Savepoints, SQLiteDialect_pysqlite):
+    supports_statement_cache = True
+
+
+class Postgresql(_Savepoints, PGDialect_psycopg):
+    supports_statement_cache = True
+
+
+registry.register("sqlite.hotline", __name__, "Sqlite")
+registry.register("postgresql.hotline", __name__, "Postgresql")
+
+
 def _normal(url: str) -> URL:
     parsed = make_url(url)
-    if parsed.get_backend_name() == "postgresql":
-        return parsed.set(drivername="postgresql+psycopg")
-    return parsed
+    return parsed.set(drivername=f"{parsed.get_backend_name()}+hotline")
 
 
 def _sqlite(url: URL, begin: str) -> Engine:

@@ -2,13 +2,16 @@
 
 A wake-up says only *that* a topic changed; the reader asks the database *what*, by the sequence it last saw. So a lost
 or doubled wake-up never loses or doubles a message. Topics: "floor", "conversation:<id>", "phone:<blind>",
-"broadcast:<id>", "incident:<id>", "callbacks", "outbox".
+"broadcast:<id>", "incident:<id>", "staff:<id>", "callbacks", "outbox".
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
+import secrets
 import threading
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -23,24 +26,34 @@ RETRY_AFTER = 1.0
 
 
 class Ear:
-    """One listener: `wait` returns the topics that changed since the last call."""
+    """One listener: `wait` returns the topics that changed since the last call. `woken_at` is when the latest change
+    was heard of, on the monotonic clock."""
 
     def __init__(self, topics: frozenset[str]) -> None:
         self.topics = topics
+        self.woken_at = -math.inf
         self._changed: set[str] = set()
+        self._deaf_to: frozenset[str] = frozenset()
         self._event = asyncio.Event()
 
     def wake(self, topics: Iterable[str]) -> None:
+        self.woken_at = time.monotonic()
         self._changed.update(topics)
-        self._event.set()
+        if not self._deaf_to.issuperset(topics):
+            self._event.set()
 
-    async def wait(self, seconds: float | None = None) -> set[str]:
-        """Waits for a change at most so many seconds; an empty set means time is up."""
-        try:
-            await asyncio.wait_for(self._event.wait(), seconds)
-        except TimeoutError:
-            return set()
-        self._event.clear()
+    async def wait(self, seconds: float | None = None, deaf_to: frozenset[str] = frozenset()) -> set[str]:
+        """Waits for a change at most so many seconds. Topics in `deaf_to` are returned too, but nobody is woken for
+        them; where nothing else changed in time, the set holds these alone, or nothing."""
+        if not self._changed - deaf_to:
+            self._event.clear()
+            self._deaf_to = deaf_to
+            try:
+                await asyncio.wait_for(self._event.wait(), seconds)
+            except TimeoutError:
+                pass
+            finally:
+                self._deaf_to = frozenset()
         changed, self._changed = self._changed, set()
         return changed
 
@@ -52,6 +65,7 @@ class Live:
         self._ears: dict[str, set[Ear]] = defaultdict(set)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._postgres = postgres
+        self._process = secrets.token_hex(4)
         self._pending: set[str] = set()
         self._lock = threading.Lock()
         self._tasks: list[asyncio.Task[None]] = []
@@ -110,7 +124,8 @@ class Live:
                             topics, self._pending = self._pending, set()
                         if topics:
                             await connection.execute(
-                                "SELECT pg_notify(%s, t) FROM unnest(%s::text[]) AS t", (CHANNEL, sorted(topics))
+                                "SELECT pg_notify(%s, %s || t) FROM unnest(%s::text[]) AS t",
+                                (CHANNEL, f"{self._process} ", sorted(topics)),
                             )
             except psycopg.Error as error:
                 log.warning("live.tell_lost", error=type(error).__name__)
@@ -124,7 +139,9 @@ class Live:
                     await connection.execute(f"LISTEN {CHANNEL}")
                     self._wake(list(self._ears))  # whatever was missed while away
                     async for notice in connection.notifies():
-                        self._wake((notice.payload,))
+                        process, _, topic = notice.payload.partition(" ")
+                        if process != self._process:  # our own listeners have been woken
+                            self._wake((topic,))
             except psycopg.Error as error:
                 log.warning("live.listen_lost", error=type(error).__name__)
                 await asyncio.sleep(RETRY_AFTER)

@@ -38,6 +38,8 @@ def upgrade(url: str) -> None:
     engine = offline_engine(url)
     try:
         with _connected(engine) as connection:
+            if engine.dialect.name == "sqlite":  # a table made anew is dropped first; off before a transaction begins
+                connection.connection.cursor().execute("PRAGMA foreign_keys=OFF")
             if engine.dialect.name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": LOCK})
                 connection.commit()

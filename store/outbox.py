@@ -13,7 +13,8 @@ from bot.core.words import ChannelName, DeliveryState, Lane, Purpose
 from store.base import Base, BigId, Json, UTCDateTime, held, words
 
 SLOTS = 64
-"""Lanes are hashed into so many slots; workers lease slots, so two workers never claim from the same lane."""
+"""Lanes fall into so many slots, by their address's id; workers lease slots, so two workers never claim from the same
+lane."""
 
 
 class Delivery(Base):
@@ -41,6 +42,7 @@ class Delivery(Base):
         ),
         Index(
             "ix_delivery_queued",
+            "channel",
             "priority",
             "not_before",
             "id",
@@ -63,6 +65,12 @@ class Delivery(Base):
             postgresql_where=text("state = 'queued'"),
         ),
         Index(
+            "ix_delivery_escalation_id",
+            "escalation_id",
+            sqlite_where=text("escalation_id IS NOT NULL"),
+            postgresql_where=text("escalation_id IS NOT NULL"),
+        ),
+        Index(
             "ix_delivery_lease_until",
             "lease_until",
             sqlite_where=text("state = 'sending'"),
@@ -73,6 +81,12 @@ class Delivery(Base):
             "changed_at",
             sqlite_where=text("state = 'unknown'"),
             postgresql_where=text("state = 'unknown'"),
+        ),
+        Index(
+            "ix_delivery_calls_up",
+            "changed_at",
+            sqlite_where=text("channel = 'voice' AND state IN ('sending', 'accepted', 'delivered')"),
+            postgresql_where=text("channel = 'voice' AND state IN ('sending', 'accepted', 'delivered')"),
         ),
         Index("ix_delivery_provider_id", "channel", "provider_id"),
         Index("ix_delivery_message_id", "message_id"),
@@ -95,6 +109,7 @@ class Delivery(Base):
     message_id: Mapped[int | None] = mapped_column(BigId)
     callback_id: Mapped[int | None] = mapped_column(BigId)
     recipient_id: Mapped[int | None] = mapped_column(BigId)  # broadcast_recipient
+    escalation_id: Mapped[int | None] = mapped_column(BigId)
     drill: Mapped[bool] = mapped_column(default=False)
     body: Mapped[dict[str, Any]] = mapped_column(Json)
     not_before: Mapped[datetime] = mapped_column(UTCDateTime)
@@ -155,8 +170,8 @@ class SandboxCall(Base):
     """A call on the sandbox carrier's phone page: its state survives a restart (DESIGN §8).
 
     `direction` is "out" where we ring the phone, "in" where it rings us; `script` is what is being played
-    (bot/services/sandbox.py). `sequence` counts its steps, so that a step is taken once. `started_at` is domain time,
-    `changed_at` machine time.
+    (bot/services/sandbox/sandbox.py). `sequence` counts its steps, so that a step is taken once. `started_at` is domain
+    time, `changed_at` machine time.
     """
 
     __tablename__ = "sandbox_call"

@@ -11,8 +11,9 @@ from store.base import Base, BigId, Json
 
 
 class Passage(Base):
-    """What one turn of a conversation passed (bot/services/branches.py writes and reads `steps`); `day` is the
-    centre's. A row a turn rather than a counter a branch: turns at the same branch must not wait for one another."""
+    """What one turn of a conversation passed (bot/services/conversation/branches.py writes and reads `steps`); `day` is
+    the centre's. A row a turn rather than a counter a branch: turns at the same branch must not wait for one
+    another."""
 
     __tablename__ = "passage"
     __table_args__ = (Index("ix_passage_day", "day"),)

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bot.core.words import ChannelName, Language
@@ -22,6 +22,13 @@ class Contact(Base):
         held(Language, "language"),
         CheckConstraint("merged_into_id IS NULL OR merged_into_id <> id", name="merged_elsewhere"),
         Index("ix_contact_building", "building"),
+        Index(
+            "ix_contact_merged_into_id",
+            "merged_into_id",
+            sqlite_where=text("merged_into_id IS NOT NULL"),
+            postgresql_where=text("merged_into_id IS NOT NULL"),
+        ),
+        Index("ix_contact_birthday", "birthday"),
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
@@ -33,15 +40,20 @@ class Contact(Base):
     building: Mapped[str | None] = mapped_column(String(40))
     unit_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
     vulnerable: Mapped[bool] = mapped_column(default=False)
+    birth_year: Mapped[int | None]
+    interests: Mapped[str] = mapped_column(String(200), default="", server_default="")
     not_before: Mapped[str | None] = mapped_column(String(5))  # local HH:MM the person asked for
     not_after: Mapped[str | None] = mapped_column(String(5))
+    birthday: Mapped[str | None] = mapped_column(String(5))  # MM-DD, for the wishes of the day (REQ-C09)
     merged_into_id: Mapped[int | None] = mapped_column(ForeignKey("contact.id"))
+    erased_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # at their wish; what is left names nobody
     revision: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
 
 
 class Address(Base):
     """One way to reach a contact. `sealed` is the encrypted value, `blind` its keyed index (UNIQUE per channel).
+    `claimed`: a number somebody only typed in conversation; whoever writes or calls from it is not taken for them.
 
     Staff's own addresses, for alerts, belong to no contact.
     """
@@ -61,6 +73,7 @@ class Address(Base):
     blind: Mapped[str] = mapped_column(String(43))
     hint: Mapped[str] = mapped_column(String(16), default="")  # the masked form people see
     reachable: Mapped[bool] = mapped_column(default=True)
+    claimed: Mapped[bool] = mapped_column(default=False)
     rank: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
 

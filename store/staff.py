@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String, Text
+from sqlalchemy import ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from bot.core.words import Language, Presence, Role
@@ -13,7 +14,9 @@ from store.base import Base, BigId, Json, UTCDateTime, append_only, held, words
 
 
 class Staff(Base):
-    """A signed-in person; no shared accounts. `capacity` caps conversations held at once."""
+    """A signed-in person; no shared accounts. `capacity` caps conversations held at once; `queues` and `languages` are
+    what they may be given (none: all), `given_at` when they were last. `seen_at` (machine time) is when an open console
+    of theirs was last heard of."""
 
     __tablename__ = "staff"
     __table_args__ = (
@@ -29,10 +32,17 @@ class Staff(Base):
     language: Mapped[Language] = mapped_column(words(Language), default=Language.ZH)
     presence: Mapped[Presence] = mapped_column(words(Presence), default=Presence.OFFLINE)
     capacity: Mapped[int] = mapped_column(default=5)
+    queues: Mapped[list[str]] = mapped_column(Json, default=list, server_default=text("'[]'"))
+    languages: Mapped[list[str]] = mapped_column(Json, default=list, server_default=text("'[]'"))
+    seen_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    given_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     active: Mapped[bool] = mapped_column(default=True)
     demo: Mapped[bool] = mapped_column(default=False)
     address_id: Mapped[int | None] = mapped_column(ForeignKey("address.id"))  # where alerts go
     telegram_id: Mapped[int | None] = mapped_column(ForeignKey("address.id"))  # and their own Telegram chat
+    totp_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)  # the second factor's secret
+    totp_since: Mapped[datetime | None] = mapped_column(UTCDateTime)  # when it was proved; before that it asks nothing
+    totp_step: Mapped[int | None] = mapped_column(BigId)  # of the last code taken, so that none is taken twice
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
 
     roles: Mapped[list[StaffRole]] = relationship(lazy="selectin", cascade="all, delete-orphan")
@@ -48,6 +58,28 @@ class StaffRole(Base):
     role: Mapped[Role] = mapped_column(words(Role), primary_key=True)
 
 
+class NumberKind(StrEnum):
+    """Which of somebody's telephones a number is; the first is tried first."""
+
+    MOBILE = "mobile"
+    OFFICE = "office"
+
+
+class StaffNumber(Base):
+    """A telephone of somebody of the staff, for alerts and the contact list (REQ-F03). Only a mobile takes texts."""
+
+    __tablename__ = "staff_number"
+    __table_args__ = (held(NumberKind, "kind"), UniqueConstraint("staff_id", "kind"))
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    staff_id: Mapped[int] = mapped_column(ForeignKey("staff.id"))
+    kind: Mapped[NumberKind] = mapped_column(words(NumberKind))
+    voice_id: Mapped[int] = mapped_column(ForeignKey("address.id"))
+    sms_id: Mapped[int | None] = mapped_column(ForeignKey("address.id"))
+    all_hours: Mapped[bool] = mapped_column(default=False)  # switched on 24 h (REQ-B25)
+    verified_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+
 class StaffSession(Base):
     """A signed-in browser. Only the hash of its cookie is kept."""
 
@@ -56,6 +88,9 @@ class StaffSession(Base):
     token_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
     staff_id: Mapped[int] = mapped_column(ForeignKey("staff.id"))
     csrf: Mapped[str] = mapped_column(String(64))
+    browser: Mapped[str] = mapped_column(String(60), default="")
+    network: Mapped[str] = mapped_column(String(45), default="")
+    seen_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
     expires_at: Mapped[datetime] = mapped_column(UTCDateTime)
 
@@ -68,6 +103,16 @@ class SignInLink(Base):
     token_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
     staff_id: Mapped[int] = mapped_column(ForeignKey("staff.id"))
     expires_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    used_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+
+class RecoveryCode(Base):
+    """A one-time stand-in for the second factor, for who lost their phone. Only its hash is kept."""
+
+    __tablename__ = "recovery_code"
+
+    code_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    staff_id: Mapped[int] = mapped_column(ForeignKey("staff.id"), index=True)
     used_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
 
 
@@ -109,4 +154,20 @@ class AuditEntry(Base):
     at: Mapped[datetime] = mapped_column(UTCDateTime)
 
 
-append_only(AuditEntry.__table__)
+class AuditSeal(Base):
+    """A batch of the audit's entries, as they were: `rows` holds [id, keyed digest] of each, `digest` chains them to
+    the seal before (`previous`, "" for the first; UNIQUE, so that the chain has one end). It holds no personal
+    data. Append-only."""
+
+    __tablename__ = "audit_seal"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    last_id: Mapped[int] = mapped_column(BigId)
+    rows: Mapped[list[list[Any]]] = mapped_column(Json)
+    previous: Mapped[str] = mapped_column(String(43), unique=True)
+    digest: Mapped[str] = mapped_column(String(43))
+    sealed_at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+append_only(AuditEntry.__table__, for_ever=True)
+append_only(AuditSeal.__table__, for_ever=True)

@@ -1,65 +1,164 @@
 """Every table in one import, so that the metadata is whole wherever it is asked for."""
 
+from store.announcing import AnnouncementTemplate, SavedAudience
+from store.archive import Archivable, ArchiveChange, ArchiveFile, FileState, Loan, VoidMark
 from store.base import Base
-from store.broadcasts import Acknowledgement, Broadcast, BroadcastRecipient, Incident, IncidentEntry, NotifyMe
-from store.calls import Answer, CallAttempt, Callback, Event, ImportRun, NextStep
-from store.conversations import Attachment, Conversation, Message
+from store.broadcasts import (
+    Acknowledgement,
+    Broadcast,
+    BroadcastRecipient,
+    CapAlert,
+    Incident,
+    IncidentEntry,
+    NotifyMe,
+)
+from store.calls import Answer, BlockedDay, CallAttempt, Callback, Event, ImportRun, NextStep, PausedPlan, PlanOwner
+from store.casework import Abuse, AbuseStep, CaseLink, CaseTask, FoundItem, HandOver, LinkKind
+from store.conversations import Attachment, CannedReply, Conversation, Message
 from store.coupons import Coupon
+from store.disposal import Disposal, DisposalApproval, DisposalItem, DisposalState, FileRemoval, ItemState
+from store.holds import LegalHold, Unlocked
+from store.imports import ImportJob, ImportPage, ImportState
+from store.incidents import CustomerReport, IncidentStep, IncidentTold, ManualRecord, SeatLeave
 from store.learning import Misunderstood
 from store.outbox import SLOTS, Delivery, Poll, SandboxCall, SandboxText, SlotLease, Worker
 from store.passages import Passage
 from store.people import Address, Consent, Contact, Merge, MergeState, Revision
+from store.plans import PlannedMessage, PlannedState
+from store.privacy import (
+    Correction,
+    CorrectionState,
+    DoNotContact,
+    Export,
+    ExportKind,
+    ExportState,
+    PrivacyRequest,
+    RequestKind,
+    RequestState,
+    Unmasking,
+)
 from store.repairs import RepairOrder, Visit
-from store.staff import AuditEntry, ChatLink, SignInAttempt, SignInLink, Staff, StaffRole, StaffSession
+from store.roster import FloorWatch, Proposal, ProposalState, Shift, Surge, Swap
+from store.staff import (
+    AuditEntry,
+    AuditSeal,
+    ChatLink,
+    NumberKind,
+    RecoveryCode,
+    SignInAttempt,
+    SignInLink,
+    Staff,
+    StaffNumber,
+    StaffRole,
+    StaffSession,
+)
 from store.versions import Version, VersionKind
 from store.work import Case, CaseNote, Counter, Escalation
 
 __all__ = [
     "SLOTS",
+    "Abuse",
+    "AbuseStep",
     "Acknowledgement",
     "Address",
+    "AnnouncementTemplate",
     "Answer",
+    "Archivable",
+    "ArchiveChange",
+    "ArchiveFile",
     "Attachment",
     "AuditEntry",
+    "AuditSeal",
     "Base",
+    "BlockedDay",
     "Broadcast",
     "BroadcastRecipient",
     "CallAttempt",
     "Callback",
+    "CannedReply",
+    "CapAlert",
     "Case",
+    "CaseLink",
     "CaseNote",
+    "CaseTask",
     "ChatLink",
     "Consent",
     "Contact",
     "Conversation",
+    "Correction",
+    "CorrectionState",
     "Counter",
     "Coupon",
+    "CustomerReport",
     "Delivery",
+    "Disposal",
+    "DisposalApproval",
+    "DisposalItem",
+    "DisposalState",
+    "DoNotContact",
     "Escalation",
     "Event",
+    "Export",
+    "ExportKind",
+    "ExportState",
+    "FileRemoval",
+    "FileState",
+    "FloorWatch",
+    "FoundItem",
+    "HandOver",
+    "ImportJob",
+    "ImportPage",
     "ImportRun",
+    "ImportState",
     "Incident",
     "IncidentEntry",
+    "IncidentStep",
+    "IncidentTold",
+    "ItemState",
+    "LegalHold",
+    "LinkKind",
+    "Loan",
+    "ManualRecord",
     "Merge",
     "MergeState",
     "Message",
     "Misunderstood",
     "NextStep",
     "NotifyMe",
+    "NumberKind",
     "Passage",
+    "PausedPlan",
+    "PlanOwner",
+    "PlannedMessage",
+    "PlannedState",
     "Poll",
+    "PrivacyRequest",
+    "Proposal",
+    "ProposalState",
+    "RecoveryCode",
     "RepairOrder",
+    "RequestKind",
+    "RequestState",
     "Revision",
     "SandboxCall",
     "SandboxText",
+    "SavedAudience",
+    "SeatLeave",
+    "Shift",
     "SignInAttempt",
     "SignInLink",
     "SlotLease",
     "Staff",
+    "StaffNumber",
     "StaffRole",
     "StaffSession",
+    "Surge",
+    "Swap",
+    "Unlocked",
+    "Unmasking",
     "Version",
     "VersionKind",
     "Visit",
+    "VoidMark",
     "Worker",
 ]

@@ -34,4 +34,4 @@ class Version(Base):
     at: Mapped[datetime] = mapped_column(UTCDateTime)
 
 
-append_only(Version.__table__)
+append_only(Version.__table__, for_ever=True)

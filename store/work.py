@@ -13,7 +13,12 @@ from store.base import Base, BigId, Json, UTCDateTime, append_only, held, words
 
 
 class Case(Base):
-    """A piece of work with a number the customer knows. It cannot close without a feedback record (REQ-E06)."""
+    """A piece of work with a number the customer knows. It cannot close without a feedback record (REQ-E06).
+
+    `category` refines the kind. `pauses` are the spans it was pending on the customer ([start, end], ISO 8601; the last
+    end may be None). `standing` is the worse of its two clocks as last told (bot/core/sla.py), `look_at` when that may
+    change next.
+    """
 
     __tablename__ = "case_file"
     __table_args__ = (
@@ -26,6 +31,12 @@ class Case(Base):
         Index("ix_case_file_contact_id", "contact_id"),
         Index("ix_case_file_closed_at", "closed_at"),
         Index("ix_case_file_conversation_id", "conversation_id"),
+        Index(
+            "ix_case_file_look_at",
+            "look_at",
+            sqlite_where=text("look_at IS NOT NULL"),
+            postgresql_where=text("look_at IS NOT NULL"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
@@ -48,6 +59,16 @@ class Case(Base):
     opened_at: Mapped[datetime] = mapped_column(UTCDateTime)
     due_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     closed_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    category: Mapped[str] = mapped_column(String(40), default="", server_default="")
+    urgent_why: Mapped[str] = mapped_column(String(200), default="", server_default="")
+    wrap_up: Mapped[str | None] = mapped_column(String(40))
+    reopened: Mapped[int] = mapped_column(default=0, server_default="0")
+    responded_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    resolved_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    pauses: Mapped[list[list[str | None]]] = mapped_column(Json, default=list, server_default="[]")
+    standing: Mapped[str] = mapped_column(String(24), default="", server_default="")
+    pending_since: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    look_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     revision: Mapped[int] = mapped_column(default=0)
 
 
@@ -68,8 +89,8 @@ class CaseNote(Base):
 class Escalation(Base):
     """An escalation: its ladder frozen by policy version, and how far it has climbed.
 
-    `policy` names the version and the ladder; `notified` counts the notifications made and only grows, the first went
-    to rung `first_rung`; `due_at` is when the next one is due.
+    `policy` names the version and the ladder; `declined` are the staff who handed it on; `notified` counts the
+    notifications made and only grows, the first went to rung `first_rung`; `due_at` is when the next one is due.
     """
 
     __tablename__ = "escalation"
@@ -114,6 +135,7 @@ class Escalation(Base):
     reason: Mapped[str] = mapped_column(String(60))
     started_at: Mapped[datetime] = mapped_column(UTCDateTime)
     due_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    declined: Mapped[list[int]] = mapped_column(Json, default=list, server_default="[]")
     acknowledged_by: Mapped[int | None] = mapped_column(ForeignKey("staff.id"))
     acknowledged_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from bot.services.library import Library
     from nlu.understanding import Understanding
     from tests.fakes.house import House
+    from tests.fakes.twilio import Twilio
 
 ROOT = Path(__file__).parents[1]
 SECRET = "a secret for tests"
@@ -98,6 +99,14 @@ def db(database_url: str) -> Iterator[Database]:
 
 
 @pytest.fixture
+async def twilio() -> AsyncIterator[Twilio]:
+    """A Twilio of our own, at an address of its own."""
+    fakes = importlib.import_module("tests.fakes.twilio")
+    async with fakes.serving(fakes.Twilio()) as carrier:
+        yield carrier
+
+
+@pytest.fixture
 def clock() -> ManualClock:
     """Domain time stands at ten on a Wednesday morning in summer, in Shanghai."""
     return ManualClock(WEDNESDAY.astimezone(UTC))
@@ -155,7 +164,7 @@ def centre(
         db=db,
         library=library,
         understanding=understanding,
-        facts=importlib.import_module("bot.services.fact_sources").connect(settings, library),
+        facts=importlib.import_module("bot.services.facts.fact_sources").connect(settings, library),
         channels=app._channels(settings, db, clock, library),
         worker="test",
     )

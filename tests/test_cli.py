@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
 import socket
@@ -9,7 +10,7 @@ import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -19,7 +20,10 @@ import structlog
 from typer.main import get_command
 
 from bot.cli import cli, main
+from bot.services import sealing
 from nlu.understanding import Understanding
+from store.db import Database
+from store.vault import Vault
 
 ROOT = Path(__file__).parents[1]
 
@@ -77,7 +81,7 @@ def commands() -> list[tuple[str, ...]]:
 
 def test_the_commands_other_programs_rely_on_are_there() -> None:
     names = {command[0] for command in commands() if command}
-    assert names == {"serve", "worker", "talk", "check", "train", "import", "report", "staff", "backup"}
+    assert names == {"serve", "worker", "talk", "check", "train", "import", "report", "staff", "audit", "backup"}
 
 
 @pytest.mark.parametrize("command", commands(), ids=" ".join)
@@ -244,3 +248,18 @@ def test_a_backup_is_checked_and_a_damaged_one_is_found(run: Run, tmp_path: Path
     whole = kept[0].read_bytes()
     kept[0].write_bytes(whole[: len(whole) // 2] + b"\0" * (len(whole) // 2))
     assert run("backup", "--verify").code == 1
+
+
+def test_the_audit_is_verified_and_its_first_broken_row_named(run: Run, tmp_path: Path) -> None:
+    assert run("staff", "add", "xie", "--name", "小谢", "--role", "administrator").code == 0
+    database = tmp_path / "data" / "hotline.db"
+    with contextlib.closing(Database(f"sqlite:///{database}", Vault((tmp_path / "data" / "secret").read_text()))) as db:
+        assert db.write_now(lambda s: sealing.seal(s, 2**31, datetime.now(UTC))) > 0
+    assert run("audit", "verify").code == 0
+    with sqlite3.connect(database) as raw:
+        raw.execute("DROP TRIGGER audit_entry_no_update")
+        raw.execute("UPDATE audit_entry SET note = 'x' WHERE id = 1")
+    raw.close()
+    found = run("audit", "verify")
+    assert found.code == 1
+    assert "audit entry 1 was changed" in found.err

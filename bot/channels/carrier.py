@@ -1,6 +1,10 @@
 """What stands behind voice and SMS: a carrier. No single one serves everywhere (DESIGN §8).
 
-Another carrier is another file that fills `Carrier`, and a line in the app; one with webhooks also `HasWebhooks`.
+Another carrier is another file that fills `Carrier`, and a line in the app that builds it (`_channels`); nothing else
+names one. `render` makes its document of what the services want said (`Next`, bot/core/telephone.py); one that plays
+TwiML takes bot/channels/twiml.py for it. What it asks and reports comes in through `Switchboard`: it maps its own
+addresses and words to those there. Optional abilities are protocols of their own: `HasWebhooks` (it reports over HTTP),
+`HasMedia` (it keeps pictures and recordings for us), `Turns` (it can change a call that is up).
 """
 
 from __future__ import annotations
@@ -39,6 +43,24 @@ class Carrier(Protocol):
 
     async def close(self) -> None:
         """Gives up its connections."""
+        ...
+
+
+@runtime_checkable
+class Turns(Carrier, Protocol):
+    """A carrier that finds out who answered while the call is up already, and can be told to play something else."""
+
+    async def turn(self, call_sid: str, url: str) -> None:
+        """As `Speaks` (bot/core/telephone.py). Raises TryLater or Unsure."""
+        ...
+
+
+@runtime_checkable
+class HasMedia(Carrier, Protocol):
+    """A carrier that keeps files for us: pictures sent with a text, recordings of calls."""
+
+    async def fetch(self, source: str, limit: int) -> bytes:
+        """As `Fetches` (bot/core/arrivals.py)."""
         ...
 
 

@@ -1,7 +1,7 @@
 """The sandbox carrier: calls ring and texts arrive on the phone page, without an account anywhere (DESIGN §8).
 
 What rings and what arrived are rows, so they survive a restart; the app hands in the three functions that keep them
-(bot/services/sandbox.py). Once answered, a call plays the very TwiML a carrier would get (bot/core/twiml.py).
+(bot/services/sandbox/sandbox.py). Once answered, a call plays the very TwiML a carrier would get (bot/core/twiml.py).
 """
 
 from __future__ import annotations

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from bot.channels.carrier import Carrier
+from bot.channels.carrier import Carrier, HasMedia
 from bot.channels.menu import numbered
-from bot.core.words import Can, ChannelName, Outgoing, Report, Sent
+from bot.core.broadcast import sms_segments
+from bot.core.words import Can, ChannelName, Outgoing, Rejected, Report, Sent
 
 
 class SmsChannel:
@@ -24,6 +25,16 @@ class SmsChannel:
 
     async def look_up(self, out: Outgoing, since: datetime) -> Report | None:
         return await self._carrier.look_up(self._as_sent(out), since)
+
+    async def fetch(self, source: str, limit: int) -> bytes:
+        """A file of the carrier's. Raises Rejected, TryLater or Unsure."""
+        if not isinstance(self._carrier, HasMedia):
+            raise Rejected("the carrier keeps no files")
+        return await self._carrier.fetch(source, limit)
+
+    def units(self, out: Outgoing) -> int:
+        """Segments, which is what a carrier paces and bills."""
+        return sms_segments(self._as_sent(out).text)
 
     async def close(self) -> None:
         await self._carrier.close()

@@ -8,9 +8,9 @@ from datetime import datetime
 from fastapi import APIRouter
 
 from bot.channels import menu
-from bot.channels.carrier import Carrier, HasWebhooks
+from bot.channels.carrier import Carrier, HasMedia, HasWebhooks, Turns
 from bot.core.telephone import Next, Switchboard
-from bot.core.words import Can, ChannelName, Language, Outgoing, Report, Say, Sent
+from bot.core.words import Can, ChannelName, Language, Outgoing, Rejected, Report, Say, Sent
 
 
 class VoiceChannel:
@@ -35,6 +35,17 @@ class VoiceChannel:
 
     async def look_up(self, out: Outgoing, since: datetime) -> Report | None:
         return await self._carrier.look_up(out, since)
+
+    async def turn(self, call_sid: str, url: str) -> None:
+        """A call that is up goes on at `url`; only a carrier that `Turns` ever needs it."""
+        if isinstance(self._carrier, Turns):
+            await self._carrier.turn(call_sid, url)
+
+    async def fetch(self, source: str, limit: int) -> bytes:
+        """A file of the carrier's. Raises Rejected, TryLater or Unsure."""
+        if not isinstance(self._carrier, HasMedia):
+            raise Rejected("the carrier keeps no files")
+        return await self._carrier.fetch(source, limit)
 
     async def close(self) -> None:
         await self._carrier.close()

@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from bot.cli import data, people, running, teaching
+from bot.cli import audit, data, people, running, teaching
 from bot.cli.shared import WRONG
 from bot.settings import SettingsError
 from nlu.encoder import NoEncoder
@@ -31,6 +31,7 @@ cli = typer.Typer(
 for commands in (running, teaching, data):
     cli.add_typer(commands.cli)
 cli.add_typer(people.cli, name="staff")
+cli.add_typer(audit.cli, name="audit")
 
 
 def main() -> None:

@@ -13,9 +13,9 @@ from bot.cli.shared import WRONG, fail, read_settings
 from bot.clock import Clock
 from bot.core.windows import local_midnight
 from bot.reports.delivery import Format, deliver, written
-from bot.reports.follow_ups import Rights
+from bot.reports.rows import Rights
 from bot.services import backup as backups
-from bot.services import imports
+from bot.services.plans import imports
 from store.vault import Vault
 
 cli = typer.Typer()
@@ -77,7 +77,7 @@ def follow_ups(
     now = centre.clock.now()
     try:
         report = centre.db.write_now(
-            lambda s: deliver(s, since=since, until=until, rights=rights, now=now, staff_id=None)
+            lambda s: deliver(s, centre, since=since, until=until, rights=rights, now=now, staff_id=None)
         )
     finally:
         centre.db.close()

@@ -11,10 +11,11 @@ import typer
 from bot.cli.shared import database, fail, read_settings
 from bot.clock import Clock
 from bot.core.words import Language, Presence, Role
-from bot.services import staff
 from bot.services.i18n import label
+from bot.services.staffing import second_factor, sign_in, staff
 from bot.settings import Settings
 from store.db import Database
+from store.tables import Staff
 
 cli = typer.Typer(help="员工账号 · Staff accounts.", no_args_is_help=True)
 
@@ -58,7 +59,7 @@ def staff_link(username: str) -> None:
     """
     settings = read_settings()
     with database(settings) as db:
-        typer.echo(sign_in_link(settings, db, Clock(), _staff_id(db, username)))
+        typer.echo(sign_in_link(settings, db, Clock(), _person(db, username).id))
 
 
 @cli.command("password")
@@ -69,9 +70,10 @@ def staff_password(username: str) -> None:
     """
     settings = read_settings()
     with database(settings) as db, refusals():
-        staff_id = _staff_id(db, username)
-        hashed = staff.hash_password(typer.prompt("密码 Password", hide_input=True, confirmation_prompt=True))
-        db.write_now(lambda s: staff.set_password(s, staff_id, hashed, now=Clock().now()))
+        person = _person(db, username)
+        given = typer.prompt("密码 Password", hide_input=True, confirmation_prompt=True)
+        hashed = staff.hash_password(given, person.username, person.name)
+        db.write_now(lambda s: staff.set_password(s, person.id, hashed, now=Clock().now()))
     typer.echo("已设置 · Done")
 
 
@@ -82,20 +84,32 @@ def staff_roles(username: str, roles: list[Role]) -> None:
     Replace somebody's roles with these.
     """
     with database(read_settings()) as db, refusals():
-        staff_id = _staff_id(db, username)
+        staff_id = _person(db, username).id
         db.write_now(lambda s: staff.set_roles(s, staff_id, roles, now=Clock().now()))
     typer.echo("已更改 · Done")
 
 
-def _staff_id(db: Database, username: str) -> int:
+@cli.command("no-second-factor")
+def staff_no_second_factor(username: str) -> None:
+    """取消两步验证（手机丢了、恢复码也没有时用）。
+
+    Take the second factor away, as when phone and recovery codes are lost.
+    """
+    with database(read_settings()) as db:
+        staff_id = _person(db, username).id
+        db.write_now(lambda s: second_factor.remove(s, staff_id, now=Clock().now(), by_staff_id=None))
+    typer.echo("已取消 · Done")
+
+
+def _person(db: Database, username: str) -> Staff:
     found = db.read_now(lambda s: staff.by_username(s, username))
     if found is None:
         fail(f"没有这个员工 · Nobody is called {username}")
-    return found.id
+    return found
 
 
 def sign_in_link(settings: Settings, db: Database, clock: Clock, staff_id: int) -> str:
-    token = db.write_now(lambda s: staff.make_link(s, staff_id, now=clock.now(), machine=clock.machine()))
+    token = db.write_now(lambda s: sign_in.make_link(s, staff_id, now=clock.now(), machine=clock.machine()))
     return f"{settings.address}/sign-in/link/{token}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import secrets
 import signal
@@ -22,13 +23,18 @@ from bot.cli.people import sign_in_link
 from bot.cli.shared import WRONG, database, fail, read_settings
 from bot.clock import Clock
 from bot.core.words import ChannelName, Incoming, Language
-from bot.services import demo, inbox, staff, workers
+from bot.services import demo, workers
 from bot.services.centre import Centre
-from bot.services.explain import explain
+from bot.services.conversation import inbox
+from bot.services.conversation.explain import explain
 from bot.services.i18n import label
+from bot.services.staffing import first_run
 from bot.settings import Rehearsal, load_settings
 
 cli = typer.Typer()
+COLLECT_AFTER = (10_000, 20, 50)
+"""Objects made since the last look at the youngest, and looks until the next at those that lasted: a turn makes
+thousands, nearly all of which go by themselves."""
 
 
 @cli.command()
@@ -89,7 +95,16 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
+            _stays()
             self._ready()
+
+
+def _stays() -> None:
+    """What was built at the start stays as long as the program: scripts, models and pages are left out of what the
+    garbage collector looks through, which took a second and more now and then while somebody waited."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECT_AFTER)
 
 
 @cli.command()
@@ -123,6 +138,7 @@ async def _work(centre: Centre) -> None:
         asyncio.get_running_loop().add_signal_handler(name, told.set)
     application = house.create_app(centre)
     async with application.router.lifespan_context(application):
+        _stays()
         typer.echo(f"{centre.worker} 工作中 · working")
         await told.wait()
 
@@ -220,8 +236,8 @@ def _welcome(centre: Centre) -> None:
         for person in accounts:
             roles = "、".join(label(settings.language, held.role) for held in person.roles)
             lines.append(f"    {roles} {person.name}  {sign_in_link(settings, db, centre.clock, person.id)}")
-    elif not db.read_now(staff.everybody):
-        lines += ["", "  还没有员工，请先新增管理员 · Nobody works here yet; add an administrator:"]
-        lines += ["    hotline staff add admin --name … --role administrator"]
+    elif token := db.read_now(first_run.invitation):
+        lines += ["", "  还没有员工，请打开这个地址开始 · Nobody works here yet; open this address to begin:"]
+        lines += [f"    {settings.address}/setup/{token}"]
     lines += ["", "  Ctrl+C 停止 · stops", ""]
     typer.echo("\n".join(lines))

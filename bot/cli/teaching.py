@@ -16,7 +16,11 @@ from nlu import rasa_project
 from nlu.examples import read
 from scripts.checker import check as check_scripts
 from scripts.facts import examine_tables
-from scripts.policies import PolicyError, load_policies
+from scripts.incidents import examine_catalogue
+from scripts.loader import load_book
+from scripts.policies import PolicyError, check_plans, load_policies, policy_files
+from scripts.preparation import load_preparations
+from scripts.source import ScriptsError
 
 cli = typer.Typer()
 
@@ -33,10 +37,14 @@ def check() -> None:
         roots = house.script_roots(settings, demonstrates=demonstrates)
         problems += [problem for problem in check_scripts(roots, settings.packs) if problem not in problems]
         problems += [problem for problem in examine_tables(roots, settings.zone)[1] if problem not in problems]
+        problems += [problem for problem in examine_catalogue(roots)[1] if problem not in problems]
         try:
-            load_policies([path for root in roots if (path := root / "policies.yml").is_file()])
+            check_plans(load_policies(policy_files(roots)), load_book(roots).flows, policy_files(roots))
+            load_preparations(roots)
         except PolicyError as error:
             problems += [problem for problem in error.problems if problem not in problems]
+        except ScriptsError:
+            pass  # told above, where only the packs that are on count
     for problem in problems:
         typer.echo(str(problem))
     if problems:

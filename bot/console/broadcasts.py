@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Form, HTTPException, Query, Request
+from fastapi import APIRouter, Depends, File, Form, HTTPException, Query, Request, UploadFile
 from sqlalchemy.orm import Session
 from starlette.responses import HTMLResponse, Response
 
+from bot.console.audience_form import Whom, choices
 from bot.console.door import centre_of, fragment, refuse, render, require, see_other
-from bot.console.incidents import split
 from bot.console.live import live
 from bot.console.queries.announcements import PAGE, progress, staff_name
 from bot.console.queries.announcements import announcements as announcement_rows
 from bot.core.policy import Bilingual
 from bot.core.words import BroadcastKind, BroadcastState, ChannelName, Purpose
-from bot.services import announcements, broadcasts, previews
-from bot.services.audience import audience_of, known_buildings, known_segments
-from bot.services.broadcasts import BroadcastRefusedError
+from bot.services.announcements import (
+    announcement_templates,
+    announcements,
+    approvals,
+    audience_lists,
+    broadcasts,
+    previews,
+    saved_audiences,
+)
+from bot.services.announcements.audience import audience_of
+from bot.services.announcements.broadcasts import BroadcastRefusedError
 from bot.services.i18n import N_
 from bot.services.permissions import Function
-from bot.services.staff import SignedIn
+from bot.services.plans.visit_lists import MAX_BYTES, UnreadableError
+from bot.services.staffing.staff import SignedIn
 from store.tables import Broadcast, Incident
 
 router = APIRouter(prefix="/console/broadcasts", include_in_schema=False)
@@ -48,30 +58,52 @@ GATE: Mapping[str, str] = {
 }
 
 
+FAILURES: Mapping[str, str] = {
+    **GATE,
+    "invalid": N_("空号"),
+    "unreachable": N_("关机或无信号"),
+    "no_answer": N_("无人接听"),
+    "busy": N_("占线"),
+    "machine": N_("语音信箱"),
+    "blocked": N_("被运营商拦截"),
+    "filtered": N_("被当作垃圾短信拦下"),
+    "not_permitted": N_("不允许发往这个号码"),
+    "too_long": N_("内容太长"),
+}
+"""Why a delivery came to nothing, by the code its provider or the gate left; what is not here is shown as it is."""
+
+
 @dataclass(frozen=True, slots=True)
 class DraftForm:
-    """What the draft's form says."""
+    """What the draft's form says. `keeps_list`: the numbers uploaded before stay chosen; `save_as`: the audience is
+    also kept under this name."""
 
     text: Bilingual
     audience: dict[str, Any]
     channels: list[ChannelName]
     purpose: Purpose
     revision: int
+    keeps_list: bool
+    save_as: str = ""
+
+    def audience_with(self, stored: Mapping[str, Any]) -> dict[str, Any]:
+        alone = any(self.audience.get(way) for way in ("everybody", "match", "saved"))
+        listed = stored.get("contacts") if self.keeps_list and not alone else None
+        return {**self.audience, **({"contacts": listed} if listed else {})}
 
 
 def filled(
+    audience: Whom,
     text_zh: Annotated[str, Form(max_length=4000)] = "",
     text_en: Annotated[str, Form(max_length=4000)] = "",
-    whom: Annotated[str, Form(pattern="^(chosen|everybody|same)$")] = "chosen",
-    buildings: Annotated[str, Form(max_length=400)] = "",
-    segments: Annotated[list[str] | None, Form()] = None,
     channels: Annotated[list[ChannelName] | None, Form()] = None,
     purpose: Annotated[Purpose, Form()] = Purpose.EMERGENCY,
     revision: Annotated[int, Form()] = 0,
+    listed: Annotated[bool, Form()] = False,
+    save_as: Annotated[str, Form(max_length=60)] = "",
 ) -> DraftForm:
     """The form as values; channels keep the order of the page, which is the ladder's."""
-    audience = audience_of(split(buildings), segments or [], everybody=whom == "everybody")
-    return DraftForm(Bilingual(text_zh, text_en), audience, channels or [], purpose, revision)
+    return DraftForm(Bilingual(text_zh, text_en), audience, channels or [], purpose, revision, listed, save_as.strip())
 
 
 Filled = Annotated[DraftForm, Depends(filled)]
@@ -86,8 +118,9 @@ async def index(request: Request, _: Reader, page: Annotated[int, Query(ge=1, le
 
 
 @router.get("/new/{incident}")
-async def new(request: Request, incident: int, _: Writer) -> Response:
-    """An empty form filled from the incident's template; nothing is stored before it is sent."""
+async def new(request: Request, incident: int, _: Writer, template: Annotated[int, Query(ge=0)] = 0) -> Response:
+    """An empty form filled from the incident's template, or the one that was chosen; nothing is stored before it is
+    sent."""
     centre = centre_of(request)
     now = centre.clock.now()
 
@@ -95,20 +128,21 @@ async def new(request: Request, incident: int, _: Writer) -> Response:
         found = session.get(Incident, incident)
         if found is None:
             return None
-        text = announcements.template(centre, found, BroadcastKind.NOTICE, now)
+        text = announcements.drafted(session, centre, found, BroadcastKind.NOTICE, now, template)
         ladder = [step.channel.value for step in centre.library.current.policies.broadcast.ladder]
         draft = Broadcast(
             incident_id=found.id,
             kind=BroadcastKind.NOTICE,
             drill=found.drill,
             purpose=Purpose.EMERGENCY,
-            audience=audience_of(found.buildings, []),
+            audience=audience_of(found.buildings, [], everybody=not found.buildings),
             channels=ladder,
             text_zh=text.zh,
             text_en=text.en,
             revision=0,
         )
-        return {"incident": found, **_form(session, request, draft, now)}
+        offered = announcement_templates.offered(session, found, BroadcastKind.NOTICE)
+        return {"incident": found, **_form(session, request, draft, now), "offered": offered, "chosen": template}
 
     context = await centre.db.read(read)
     if context is None:
@@ -117,23 +151,32 @@ async def new(request: Request, incident: int, _: Writer) -> Response:
 
 
 def _form(session: Session, request: Request, draft: Broadcast, now: datetime) -> dict[str, Any]:
-    """What the draft's form and its preview show."""
+    """What the draft's form and its preview show; templates are offered before it is first saved."""
     centre = centre_of(request)
     return {
-        "broadcast": draft,
+        "offered": (),
+        "chosen": 0,
         "ladder": [step.channel for step in centre.library.current.policies.broadcast.ladder],
-        "buildings": known_buildings(session),
-        "segments": known_segments(session),
+        **choices(session, centre, draft.audience),
         **_preview(session, request, draft, now),
     }
+
+
+def _asks_reason(session: Session, request: Request, draft: Broadcast, now: datetime) -> str:
+    """Why launching it now wants a reason: "night", or nothing."""
+    incident = session.get(Incident, draft.incident_id)
+    night = incident is not None and approvals.at_night(centre_of(request), draft, incident, now)
+    return "night" if night else ""
 
 
 def _preview(session: Session, request: Request, draft: Broadcast, now: datetime) -> dict[str, Any]:
     centre = centre_of(request)
     return {
+        "broadcast": draft,
         "preview": previews.preview(session, centre, draft, now),
         "missing": previews.missing_channels(centre, draft),
         "gate": GATE,
+        "asks_reason": _asks_reason(session, request, draft, now),
     }
 
 
@@ -158,7 +201,10 @@ async def preview(
             follows_id=stored.follows_id if stored else None,
             drill=bool(found and found.drill),
             purpose=form.purpose,
-            audience=stored.audience if stored and stored.follows_id else form.audience,
+            amends=bool(stored and stored.amends),
+            audience=stored.audience
+            if stored and stored.follows_id
+            else saved_audiences.resolved(session, form.audience_with(stored.audience if stored else {})),
             channels=[channel.value for channel in form.channels],
             text_zh=form.text.zh,
             text_en=form.text.en,
@@ -174,6 +220,8 @@ async def create(request: Request, staff: Writer, form: Filled, incident: Annota
     now = centre.clock.now()
 
     def work(session: Session) -> int:
+        if form.save_as:
+            saved_audiences.keep(session, form.save_as, form.audience, staff_id=staff.staff_id, now=now)
         return announcements.draft(
             session,
             centre,
@@ -208,10 +256,14 @@ async def _context(request: Request, broadcast_id: int, staff: SignedIn) -> dict
             "approver": staff_name(session, broadcast.approver_id),
         }
         if broadcast.state is BroadcastState.DRAFT:
-            why_not = announcements.why_not(session, broadcast, staff.staff_id)
-            return {**shown, "why_not": WHY_NOT.get(why_not or ""), **_form(session, request, broadcast, now)}
+            why_not = approvals.why_not(session, broadcast, staff.staff_id)
+            override = why_not == "approver_is_author" and approvals.may_override(session, broadcast, staff.staff_id)
+            may = approvals.may_override(session, broadcast, staff.staff_id)
+            form = _form(session, request, broadcast, now)
+            return {**shown, "why_not": WHY_NOT.get(why_not or ""), "override": override, "may_override": may, **form}
         rates = dict(centre.library.current.policies.rates)
-        return {**shown, "progress": progress(session, broadcast, rates)}
+        shown["asks_reason"] = _asks_reason(session, request, broadcast, now)
+        return {**shown, "failures": FAILURES, "progress": progress(session, broadcast, rates)}
 
     found = await centre.db.read(read)
     if found is None:
@@ -256,20 +308,48 @@ async def _change(
 
 @router.post("/{broadcast_id}/edit")
 async def edit(request: Request, broadcast_id: int, staff: Writer, form: Filled) -> Response:
-    return await _change(
-        request,
-        broadcast_id,
-        "saved",
-        lambda s, now: announcements.edit(
-            s,
+    def work(session: Session, now: datetime) -> None:
+        stored = session.get(Broadcast, broadcast_id)
+        if form.save_as:
+            saved_audiences.keep(session, form.save_as, form.audience, staff_id=staff.staff_id, now=now)
+        announcements.edit(
+            session,
             broadcast_id,
             revision=form.revision,
             staff_id=staff.staff_id,
             now=now,
             text=form.text,
-            audience=form.audience,
+            audience=form.audience_with(stored.audience if stored else {}),
             channels=form.channels,
             purpose=form.purpose,
+        )
+
+    return await _change(request, broadcast_id, "saved", work)
+
+
+@router.post("/{broadcast_id}/list")
+async def upload(
+    request: Request,
+    broadcast_id: int,
+    staff: Writer,
+    revision: Annotated[int, Form()],
+    file: Annotated[UploadFile, File()],
+) -> Response:
+    """Adds the numbers of a CSV or XLSX file to the draft's audience."""
+    centre = centre_of(request)
+    data = await file.read(MAX_BYTES + 1)
+    try:
+        found = await asyncio.to_thread(audience_lists.read_list, data)
+    except UnreadableError:
+        return refuse(request, f"/console/broadcasts/{broadcast_id}", "list_unreadable")
+    if not found.numbers:
+        return refuse(request, f"/console/broadcasts/{broadcast_id}", "list_empty")
+    return await _change(
+        request,
+        broadcast_id,
+        "list_added_some" if found.without else "list_added",
+        lambda s, now: audience_lists.add_list(
+            s, centre, broadcast_id, found.numbers, revision=revision, staff_id=staff.staff_id, now=now
         ),
     )
 
@@ -281,26 +361,31 @@ async def approve(
     staff: Reader,
     revision: Annotated[int, Form()],
     launch: Annotated[bool, Form()] = False,
+    reason: Annotated[str, Form(max_length=400)] = "",
 ) -> Response:
     """A second person approves what they saw; with `launch` it goes out in the same transaction."""
     centre = centre_of(request)
 
     def work(session: Session, now: datetime) -> None:
-        announcements.approve(session, centre, broadcast_id, revision=revision, staff_id=staff.staff_id, now=now)
+        approvals.approve(
+            session, centre, broadcast_id, revision=revision, staff_id=staff.staff_id, now=now, override=reason
+        )
         if launch:
-            announcements.send(session, centre, broadcast_id, staff_id=staff.staff_id, now=now)
+            approvals.send(session, centre, broadcast_id, staff_id=staff.staff_id, now=now, override=reason)
 
     return await _change(request, broadcast_id, "launched" if launch else "approved", work)
 
 
 @router.post("/{broadcast_id}/launch")
-async def launch(request: Request, broadcast_id: int, staff: Reader) -> Response:
+async def launch(
+    request: Request, broadcast_id: int, staff: Reader, reason: Annotated[str, Form(max_length=400)] = ""
+) -> Response:
     centre = centre_of(request)
     return await _change(
         request,
         broadcast_id,
         "launched",
-        lambda s, now: announcements.send(s, centre, broadcast_id, staff_id=staff.staff_id, now=now),
+        lambda s, now: approvals.send(s, centre, broadcast_id, staff_id=staff.staff_id, now=now, override=reason),
     )
 
 
@@ -347,17 +432,23 @@ def _commands(staff: SignedIn) -> None:
 
 @router.post("/{broadcast_id}/follow")
 async def follow(
-    request: Request, broadcast_id: int, staff: Writer, kind: Annotated[BroadcastKind, Form()]
+    request: Request,
+    broadcast_id: int,
+    staff: Writer,
+    kind: Annotated[str, Form(pattern="^(update|all_clear|correction)$")],
 ) -> Response:
-    """Drafts an update or the all-clear, to the same people."""
+    """Drafts an update, a correction or the all-clear, to the same people."""
     centre = centre_of(request)
     now = centre.clock.now()
-    if kind is BroadcastKind.NOTICE:
-        raise HTTPException(422)
+
+    def work(session: Session) -> int:
+        if kind == "correction":
+            return announcements.amend(session, broadcast_id, staff_id=staff.staff_id, now=now).id
+        what = BroadcastKind(kind)
+        return announcements.follow(session, centre, broadcast_id, what, staff_id=staff.staff_id, now=now).id
+
     try:
-        draft_id = await centre.db.write(
-            lambda s: announcements.follow(s, centre, broadcast_id, kind, staff_id=staff.staff_id, now=now).id
-        )
+        draft_id = await centre.db.write(work)
     except BroadcastRefusedError as refused:
         return refuse(request, f"/console/broadcasts/{broadcast_id}", refused.code)
     return see_other(f"/console/broadcasts/{draft_id}", "drafted")

@@ -1,84 +1,144 @@
-"""The callback queue: what is due when and why, moved, reordered, cancelled, called now; lists taken in; next steps."""
+"""The callback queue: what is due when and why, filtered and live; several changed at once; plans paused."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import date, datetime
+from collections import Counter
+from collections.abc import Mapping
+from enum import StrEnum
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
-from fastapi import APIRouter, Depends, Form, HTTPException, Query, Request
+from fastapi import APIRouter, Depends, Form, HTTPException, Path, Query, Request
 from sqlalchemy.orm import Session
-from starlette.datastructures import UploadFile
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import RedirectResponse, Response
 
-from bot.console.door import centre_of, fragment, refuse, render, require, see_other
+from bot.console import notices
+from bot.console.door import centre_of, fragment, language_of, refuse, render, require, see_other
 from bot.console.live import live
-from bot.console.queries.callbacks import PAGE, QueueView, callback_file, counted, is_own, queue, waiting_events
-from bot.console.queries.office import assignable
-from bot.core.words import Language
+from bot.console.queries.callback_file import may_change
+from bot.console.queries.callbacks import (
+    PAGE,
+    QueueView,
+    Wanted,
+    counted,
+    plans,
+    progress,
+    queue,
+    shown,
+    total,
+    waiting_events,
+)
+from bot.console.times import day_of, moment_of
+from bot.core.plan import Rings
+from bot.core.words import CallbackSource, CallbackState
 from bot.reports.spreadsheet import FLAGS
-from bot.services import audit, callback_changes, followups, imports
-from bot.services.bookings import NotBookableError, slots_to_offer
-from bot.services.callback_changes import CallbackRefusedError
-from bot.services.imports import UnreadableError
+from bot.services.calls import callback_changes, calling_now, recovery_calls
+from bot.services.calls.bookings import NotBookableError
+from bot.services.calls.callback_changes import CallbackRefusedError
+from bot.services.calls.waits import WAITS
 from bot.services.permissions import Function, Grant
-from bot.services.staff import SignedIn
-from bot.services.visit_lists import COLUMNS, MAX_BYTES
+from bot.services.plans import followups, imports, pauses, plan_owners
+from bot.services.staffing.staff import SignedIn
 from store.tables import Callback
 
 router = APIRouter(prefix="/console/callbacks", include_in_schema=False)
 
-
-async def _reads(staff: Annotated[SignedIn, Depends(require())]) -> SignedIn:
-    """Whoever works the queue or reads its reports may look at one callback."""
-    if not staff.may(Function.MANAGE_CALLBACKS) and not staff.may(Function.SEE_REPORTS):
-        raise HTTPException(403, "not within your role")
-    return staff
-
-
 Sees = Annotated[SignedIn, Depends(require(Function.MANAGE_CALLBACKS))]
-Reads = Annotated[SignedIn, Depends(_reads)]
 Manages = Annotated[SignedIn, Depends(require(Function.MANAGE_CALLBACKS, Grant.YES))]
-Assigns = Annotated[SignedIn, Depends(require(Function.ASSIGN_NEXT_STEP))]
-Revision = Annotated[int, Form(ge=0, le=2**31)]
-Text = Annotated[str, Form(max_length=4000)]
-SHOWN_PROBLEMS = 100
+Words = Annotated[str, Form(max_length=2000)]
+PlanId = Annotated[str, Path(max_length=60)]
+QUEUE = "/console/callbacks"
+
+
+def _wanted(
+    view: QueueView = QueueView.TODAY,
+    plan: Annotated[str, Query(max_length=60)] = "",
+    source: Annotated[str, Query(max_length=24)] = "",
+    state: Annotated[str, Query(max_length=24)] = "",
+    day: Annotated[str, Query(max_length=10)] = "",
+    q: Annotated[str, Query(max_length=100)] = "",
+    page: Annotated[int, Query(ge=1, le=10_000)] = 1,
+) -> Wanted:
+    """What the address asks for; a filter nobody can mean is none."""
+    return Wanted(
+        view=view,
+        plan=plan,
+        source=CallbackSource(source) if source in set(CallbackSource) else None,
+        state=CallbackState(state) if state in set(CallbackState) else None,
+        day=day_of(day),
+        search=q.strip(),
+        page=page,
+    )
+
+
+Asked = Annotated[Wanted, Depends(_wanted)]
+
+
+def address_of(wanted: Wanted, **other: object) -> str:
+    """The query string that asks for the same, with some of it changed."""
+    asked = {
+        "view": wanted.view.value,
+        "plan": wanted.plan,
+        "source": wanted.source or "",
+        "state": wanted.state or "",
+        "day": wanted.day.isoformat() if wanted.day else "",
+        "q": wanted.search,
+        "page": wanted.page if wanted.page > 1 else "",
+    } | other
+    return urlencode({name: value for name, value in asked.items() if value not in ("", None)})
 
 
 @router.get("")
-async def index(
-    request: Request, _: Sees, view: QueueView = QueueView.TODAY, page: Annotated[int, Query(ge=1, le=10_000)] = 1
-) -> Response:
-    return render(request, "console/callbacks.html", view=view, **await _queue(request, view, page))
+async def index(request: Request, staff: Sees, wanted: Asked) -> Response:
+    centre = centre_of(request)
+    return render(
+        request,
+        "console/callbacks.html",
+        plan_rows=await centre.db.read(plans),
+        owed=await centre.db.read(recovery_calls.owed),
+        did=_did(request),
+        holds=lambda plan: holds(request, staff, plan),
+        sources=tuple(CallbackSource),
+        states=tuple(CallbackState),
+        centre_zone=centre.settings.timezone,
+        **await _queue(request, staff, wanted),
+    )
 
 
 @router.get("/events")
-async def events(request: Request, _: Sees, view: QueueView = QueueView.TODAY) -> Response:
-    async def draw(_staff: SignedIn) -> Mapping[str, str]:
+async def events(request: Request, _: Sees, wanted: Asked) -> Response:
+    async def draw(staff: SignedIn) -> Mapping[str, str]:
+        found = await _queue(request, staff, wanted)
         return {
-            "callbacks": fragment(request, "console/callbacks/queue.html", view=view, **await _queue(request, view, 1))
+            "progress": fragment(request, "console/callbacks/progress.html", **found),
+            "callbacks": fragment(request, "console/callbacks/queue.html", **found),
         }
 
     return live(request, ("callbacks",), draw)
 
 
-async def _queue(request: Request, view: QueueView, page: int) -> dict[str, Any]:
+async def _queue(request: Request, staff: SignedIn, wanted: Wanted) -> dict[str, Any]:
     centre = centre_of(request)
     zone, now = centre.settings.timezone, centre.clock.now()
 
     def read(session: Session) -> dict[str, Any]:
-        counts = counted(session, zone, now)
+        conditions = shown(session, wanted, staff, zone, now)
+        found = total(session, conditions)
         return {
-            "rows": queue(session, view, zone, now, page=page),
-            "counts": counts,
-            "waiting": waiting_events(session),
-            "page": page,
-            "pages": max(1, -(-counts[view] // PAGE)),
+            "wanted": wanted,
+            "address_of": address_of,
+            "rows": queue(session, wanted, conditions),
+            "found": found,
+            "counts": counted(session, staff, zone, now),
+            "progress": progress(session, staff, zone, now),
+            "waiting": waiting_events(session) if staff.may(Function.MANAGE_CALLBACKS, Grant.YES) else (),
+            "pages": max(1, -(-found // PAGE)),
             "flags": FLAGS,
+            "waits": WAITS,
             "right": imports.RIGHT,
         }
 
-    return await centre.db.read(read)
+    return {"plan_names": plan_names(request), "plan_rings": plan_rings(request), **await centre.db.read(read)}
 
 
 @router.post("/replan")
@@ -87,249 +147,152 @@ async def replan(request: Request, _: Manages) -> Response:
     centre = centre_of(request)
     now = centre.clock.now()
     await centre.db.write(lambda session: followups.replan(session, centre, now, anew=True))
-    return see_other("/console/callbacks", "saved")
+    return see_other(QUEUE, "saved")
 
 
-# ── lists ──
+# ── several at once ──
 
 
-@router.get("/import")
-async def import_page(
-    request: Request, _: Manages, run: Annotated[int | None, Query(ge=1, le=2**53)] = None
-) -> Response:
-    centre, language = centre_of(request), _language(request)
-    runs = await centre.db.read(imports.runs)
-    chosen = next((each for each in runs if each.id == run), None)
-    told_problems = (
-        [imports.explain(p, language) for p in imports.problems_of(chosen)[:SHOWN_PROBLEMS]] if chosen else []
-    )
-    columns = [(imports.column_name(name, language), _aliases(names, language)) for name, names in COLUMNS.items()]
-    return render(
-        request,
-        "console/callbacks/import.html",
-        runs=runs,
-        run=chosen,
-        problems=told_problems,
-        columns=columns,
-        unreadable="",
-    )
+class Together(StrEnum):
+    """What can be done with the callbacks that are ticked."""
+
+    CALL_NOW = "call_now"
+    MOVE = "move"
+    FORWARD = "forward"
+    BACK = "back"
+    CANCEL = "cancel"
 
 
-def _aliases(names: Sequence[str], language: Language) -> str:
-    """A few names a column may have, in the reader's language."""
-    english = language is Language.EN
-    return (", " if english else "、").join([name for name in names if name.isascii() is english][:3])
-
-
-@router.post("/import/preview")
-async def preview(request: Request, _: Manages) -> Response:
-    """What a file would do, without doing it; a fragment for the page's script."""
-    centre, language = centre_of(request), _language(request)
-    now = centre.clock.now()
-    filename, data = await _file(request)
-    try:
-        seen = await imports.preview(centre, data, now=now)
-    except UnreadableError as error:
-        return HTMLResponse(
-            fragment(request, "console/callbacks/preview.html", unreadable=imports.explain_file(error, language))
-        )
-    problems = [imports.explain(p, language) for p in seen.refused[:SHOWN_PROBLEMS]]
-    return HTMLResponse(
-        fragment(
-            request, "console/callbacks/preview.html", unreadable="", filename=filename, seen=seen, problems=problems
-        )
-    )
-
-
-@router.post("/import")
-async def take_in(request: Request, staff: Manages) -> Response:
-    centre = centre_of(request)
-    now = centre.clock.now()
-    filename, data = await _file(request)
-    try:
-        done = await imports.import_upload(centre, filename, data, now=now, staff_id=staff.staff_id)
-    except UnreadableError as error:
-        return render(
-            request,
-            "console/callbacks/import.html",
-            422,
-            runs=await centre.db.read(imports.runs),
-            run=None,
-            problems=[],
-            columns=[],
-            unreadable=imports.explain_file(error, _language(request)),
-        )
-    return see_other(f"/console/callbacks/import?run={done.run_id}")
-
-
-async def _file(request: Request) -> tuple[str, bytes]:
-    """The uploaded list; an empty one where nothing was chosen. What is too big is cut just above the limit."""
-    found = (await request.form()).get("file")
-    if not isinstance(found, UploadFile):
-        return "", b""
-    try:
-        return found.filename or "", await found.read(MAX_BYTES + 1)
-    finally:
-        await found.close()
-
-
-# ── one callback ──
-
-
-@router.get("/{callback_id}")
-async def show(request: Request, callback_id: int, staff: Reads) -> Response:
-    centre = centre_of(request)
-    now = centre.clock.now()
-    found = await centre.db.read(lambda session: callback_file(session, callback_id, staff))
-    if found is None:
-        raise HTTPException(404)
-    if found.card.full or any(said.text is not None for said in found.answers):
-        await centre.db.write(
-            lambda s: audit.record(s, "callback.seen", "callback", callback_id, now=now, staff_id=staff.staff_id)
-        )
-    book, language = centre.library.current.book, _language(request)
-
-    def question(name: str) -> str:
-        slot = book.slots.get(name)
-        return slot.labels.get(language, name) if slot is not None else name
-
-    return render(
-        request,
-        "console/callbacks/callback.html",
-        file=found,
-        flags=FLAGS,
-        question=question,
-        colleagues=await centre.db.read(assignable),
-        zone=centre.settings.timezone,
-        local=lambda at: at.astimezone(centre.settings.zone).strftime("%Y-%m-%dT%H:%M"),
-        slots=slots_to_offer(centre, found.callback.follow_up_group, found.card.timezone, now),
-    )
-
-
-@router.post("/{callback_id}/postpone")
-async def postpone(
-    request: Request, callback_id: int, staff: Manages, revision: Revision, at: Annotated[str, Form(max_length=40)]
-) -> Response:
-    centre = centre_of(request)
-    try:
-        moment = datetime.fromisoformat(at)
-    except ValueError:
-        return refuse(request, _page(callback_id), "time_bad", status=422)
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=centre.settings.zone)
-    return await _change(
-        request,
-        callback_id,
-        lambda session, now: callback_changes.postpone(
-            session, centre, callback_id, moment, revision=revision, staff_id=staff.staff_id, now=now
-        ),
-    )
-
-
-@router.post("/{callback_id}/reorder")
-async def reorder(
-    request: Request, callback_id: int, staff: Manages, revision: Revision, priority: Annotated[int, Form(ge=-9, le=9)]
-) -> Response:
-    return await _change(
-        request,
-        callback_id,
-        lambda session, now: callback_changes.reorder(
-            session, callback_id, priority, revision=revision, staff_id=staff.staff_id, now=now
-        ),
-    )
-
-
-@router.post("/{callback_id}/remarks")
-async def remarks(request: Request, callback_id: int, staff: Sees, revision: Revision, text: Text = "") -> Response:
-    """Remarks may be written by whoever manages the queue, and by an agent on their own cases (REQ-A22)."""
-
-    def work(session: Session, now: datetime) -> None:
-        callback = session.get(Callback, callback_id)
-        if callback is None:
-            raise CallbackRefusedError("not_found")
-        if not staff.may(Function.MANAGE_CALLBACKS, Grant.YES) and not is_own(session, callback, staff.staff_id):
-            raise CallbackRefusedError("not_yours")
-        callback_changes.annotate(session, callback_id, text, revision=revision, staff_id=staff.staff_id, now=now)
-
-    return await _change(request, callback_id, work)
-
-
-@router.post("/{callback_id}/cancel")
-async def cancel(request: Request, callback_id: int, staff: Manages, revision: Revision, text: Text = "") -> Response:
-    return await _change(
-        request,
-        callback_id,
-        lambda session, now: callback_changes.cancel(
-            session, callback_id, text, revision=revision, staff_id=staff.staff_id, now=now
-        ),
-    )
-
-
-@router.post("/{callback_id}/call-now")
-async def call_now(request: Request, callback_id: int, staff: Manages, revision: Revision) -> Response:
-    centre = centre_of(request)
-    return await _change(
-        request,
-        callback_id,
-        lambda session, now: callback_changes.call_now(
-            session, centre, callback_id, revision=revision, staff_id=staff.staff_id, now=now
-        ),
-    )
-
-
-@router.post("/{callback_id}/steps")
-async def add_step(
+@router.post("/several")
+async def several(
     request: Request,
-    callback_id: int,
-    staff: Assigns,
-    owner: Annotated[int, Form()],
-    due_on: Annotated[date, Form()],
-    what: Text = "",
+    staff: Sees,
+    wanted: Asked,
+    action: Annotated[Together, Form()],
+    chosen: Annotated[list[str] | None, Form(max_length=PAGE)] = None,
+    at: Annotated[str, Form(max_length=40)] = "",
+    text: Words = "",
 ) -> Response:
-    return await _change(
-        request,
-        callback_id,
-        lambda session, now: callback_changes.add_step(
-            session, callback_id, owner_id=owner, what=what, due_on=due_on, staff_id=staff.staff_id, now=now
-        ),
-    )
+    """Does the same with each one that is ticked ("<id>:<revision>"); what cannot be done is told by its reason."""
+    centre = centre_of(request)
+    now, back = centre.clock.now(), f"{QUEUE}?{address_of(wanted)}"
+    pairs = (each.partition(":") for each in chosen or ())
+    picked = [(int(a), int(b)) for a, _, b in pairs if a.isdigit() and b.isdigit()]
+    if not picked:
+        return refuse(request, back, "none_ticked", status=422)
+    if action is Together.CANCEL and not text.strip():
+        return refuse(request, back, "reason_missing", status=422)
+    moment = moment_of(at, request) if action is Together.MOVE else None
+    if action is Together.MOVE and moment is None:
+        return refuse(request, back, "time_bad", status=422)
+
+    def one(session: Session, callback_id: int, revision: int) -> str:
+        by: dict[str, Any] = {"revision": revision, "staff_id": staff.staff_id, "now": now}
+        callback = session.get(Callback, callback_id)
+        try:
+            if callback is None or not may_change(callback, staff):
+                raise CallbackRefusedError("not_yours" if callback else "not_found")
+            with session.begin_nested():
+                match action:
+                    case Together.CALL_NOW:
+                        calling_now.call_now(session, centre, callback_id, **by)
+                    case Together.MOVE if moment is not None:
+                        callback_changes.postpone(session, centre, callback_id, moment, **by)
+                    case Together.CANCEL:
+                        callback_changes.cancel(session, callback_id, text, **by)
+                    case _:
+                        step = -1 if action is Together.FORWARD else 1
+                        callback_changes.reorder(session, callback_id, callback.priority + step, **by)
+        except CallbackRefusedError as error:
+            return error.code
+        except NotBookableError:
+            return "outside_window"
+        return ""
+
+    codes = await centre.db.write(lambda session: [one(session, *each) for each in picked])
+    refused = Counter(code for code in codes if code)
+    told = [("did", codes.count("")), *(("not", f"{code}*{n}") for code, n in refused.items())]
+    return RedirectResponse(f"{back}&{urlencode(told)}", 303)
 
 
-@router.post("/{callback_id}/steps/{step_id}")
-async def finish_step(request: Request, callback_id: int, step_id: int, staff: Reads, result: Text = "") -> Response:
-    """The owner of a step, or who may assign them, says what came of it."""
-    assigns = staff.may(Function.ASSIGN_NEXT_STEP)
+def _did(request: Request) -> tuple[int, list[tuple[str, int]]] | None:
+    """What came of the last change of several, as the address carries it: how many went well, and the reasons why
+    others did not, with how many."""
+    done = request.query_params.get("did", "")
+    if not done.isdigit():
+        return None
+    left = []
+    for each in request.query_params.getlist("not")[:PAGE]:
+        code, _, n = each.partition("*")
+        if code in notices.REFUSED and n.isdigit():
+            left.append((notices.REFUSED[code], int(n)))
+    return int(done), left
 
-    def work(session: Session, now: datetime) -> None:
-        callback_changes.finish_step(
-            session, callback_id, step_id, result, staff_id=staff.staff_id, anybodys=assigns, now=now
-        )
 
-    return await _change(request, callback_id, work)
+# ── plans and lists ──
 
 
-async def _change(request: Request, callback_id: int, work: Callable[[Session, datetime], object]) -> Response:
+def holds(request: Request, staff: SignedIn, plan: str) -> bool:
+    """Whether this person may pause a plan: those of its role, and whoever edits windows (REQ-A22); a plan that is gone
+    from the files is the latter's."""
+    found = centre_of(request).library.current.policies.plans.get(plan)
+    return staff.may(Function.EDIT_POLICIES) or (found is not None and found.owner in staff.roles)
+
+
+async def _may_hold(request: Request, staff: SignedIn, plan: str) -> None:
+    """Whoever holds it, and the person it is assigned to."""
+    if holds(request, staff, plan):
+        return
+    owner = (await centre_of(request).db.read(plan_owners.assigned)).get(plan)
+    if owner is None or owner.id != staff.staff_id:
+        raise HTTPException(403, "not within your role")
+
+
+def plan_names(request: Request) -> dict[str, str]:
+    """What the plans are called, by id."""
+    language = language_of(request)
+    return {id_: plan.name[language] for id_, plan in centre_of(request).library.current.policies.plans.items()}
+
+
+def plan_rings(request: Request) -> dict[str, Rings]:
+    """Whom the plans' calls ring, by id."""
+    return {id_: plan.rings for id_, plan in centre_of(request).library.current.policies.plans.items()}
+
+
+@router.post("/plans/{plan}/pause")
+async def pause(
+    request: Request, staff: Manages, plan: PlanId, text: Words = "", here: Annotated[bool, Form()] = False
+) -> Response:
+    """`here`: back to the plan's own page."""
+    await _may_hold(request, staff, plan)
+    back = f"{QUEUE}/plans/{plan}" if here else QUEUE
+    if not text.strip():
+        return refuse(request, back, "reason_missing", status=422)
     centre = centre_of(request)
     now = centre.clock.now()
-    page = _page(callback_id)
-    try:
-        done = await centre.db.write(lambda session: work(session, now))
-    except CallbackRefusedError as error:
-        if error.code == "not_found":
-            raise HTTPException(404) from error
-        return refuse(request, page, error.code)
-    except NotBookableError:
-        return refuse(request, page, "outside_window")
-    if isinstance(done, Callback):
-        page = _page(done.id)
-    return see_other(page, "saved")
+    await centre.db.write(lambda s: pauses.pause(s, plan, text.strip(), staff_id=staff.staff_id, now=now))
+    return see_other(back, "saved")
 
 
-def _page(callback_id: int) -> str:
-    return f"/console/callbacks/{callback_id}"
+@router.post("/plans/{plan}/resume")
+async def resume(request: Request, staff: Manages, plan: PlanId, here: Annotated[bool, Form()] = False) -> Response:
+    await _may_hold(request, staff, plan)
+    centre = centre_of(request)
+    now = centre.clock.now()
+    await centre.db.write(lambda s: pauses.resume(s, plan, staff_id=staff.staff_id, now=now))
+    return see_other(f"{QUEUE}/plans/{plan}" if here else QUEUE, "saved")
 
 
-def _language(request: Request) -> Language:
-    language = request.app.state.look.language(request)
-    assert isinstance(language, Language)
-    return language
+@router.post("/recovery/{incident_id}")
+async def call_after_outage(request: Request, staff: Manages, incident_id: int) -> Response:
+    """Owes everybody who asked to hear the end of an incident a call (REQ-C29)."""
+    centre = centre_of(request)
+    now = centre.clock.now()
+    booked = await centre.db.write(
+        lambda s: recovery_calls.book(s, centre, incident_id, staff_id=staff.staff_id, now=now)
+    )
+    if booked is None:
+        raise HTTPException(404)
+    left = (("no_number", booked.unreachable), ("outside_window", booked.refused))
+    told = [("did", str(booked.calls)), *(("not", f"{code}*{n}") for code, n in left if n)]
+    return RedirectResponse(f"{QUEUE}?{urlencode(told)}", 303)

@@ -13,14 +13,22 @@ from starlette.responses import Response
 
 from bot.console import notices
 from bot.console.door import centre_of, refuse, render, require, see_other
-from bot.console.queries.cases import PAGE, CaseView, case_file, case_rows, cases_in
+from bot.console.queries.archive import marks_of
+from bot.console.queries.cases import PAGE, CaseView, case_file, case_rows, cases_in, seen_by, work_on
 from bot.console.queries.office import assignable
 from bot.console.queries.repairs import repair_file
-from bot.services import audit, cases
-from bot.services.cases import CaseRefusedError
+from bot.core.retention import HoldSubject
+from bot.core.words import CaseKind, ChannelName
+from bot.services import audit, contacts
+from bot.services.casework import cases
+from bot.services.casework.case_work import BY_HAND, CATEGORIES, open_by_hand
+from bot.services.casework.cases import CaseRefusedError
+from bot.services.centre import Centre
+from bot.services.desk.wrap_up import CASE_WRAP_UPS
 from bot.services.permissions import Function
-from bot.services.staff import SignedIn
-from store.tables import Case
+from bot.services.records import locked
+from bot.services.staffing.staff import SignedIn
+from store.tables import Archivable, Case, Contact
 
 router = APIRouter(prefix="/console/cases", include_in_schema=False)
 OnTheFloor = Annotated[SignedIn, Depends(require(Function.HANDLE_QUEUE))]
@@ -40,7 +48,7 @@ async def index(
             tab: session.scalar(select(func.count()).select_from(Case).where(*cases_in(tab, staff, now))) or 0
             for tab in CaseView
         }
-        return case_rows(session, *where, limit=PAGE, offset=(page - 1) * PAGE), counts
+        return case_rows(session, staff, *where, limit=PAGE, offset=(page - 1) * PAGE), counts
 
     rows, counts = await centre.db.read(read)
     return render(
@@ -54,11 +62,85 @@ async def index(
     )
 
 
+@router.get("/new")
+async def new(request: Request, _: OnTheFloor, contact: int | None = None, conversation: int | None = None) -> Response:
+    """The form by which staff open a case (REQ-E01, E02)."""
+    centre = centre_of(request)
+    known = await centre.db.read(lambda session: session.get(Contact, contact) if contact else None)
+    return render(
+        request,
+        "console/case_new.html",
+        contact=known,
+        conversation=conversation,
+        kinds=BY_HAND,
+        categories=CATEGORIES,
+    )
+
+
+@router.post("/new")
+async def open_new(
+    request: Request,
+    staff: OnTheFloor,
+    kind: Annotated[CaseKind, Form()],
+    subject: Annotated[str, Form(max_length=200)] = "",
+    category: Annotated[str, Form(max_length=40)] = "",
+    contact: Annotated[int | None, Form()] = None,
+    phone: Annotated[str, Form(max_length=30)] = "",
+    name: Annotated[str, Form(max_length=60)] = "",
+    conversation: Annotated[int | None, Form()] = None,
+    urgent_why: Annotated[str, Form(max_length=200)] = "",
+    about: Text = "",
+    words: Text = "",
+    loss: Text = "",
+    evidence: Text = "",
+    wish: Text = "",
+) -> Response:
+    centre = centre_of(request)
+    now = centre.clock.now()
+    facts = {"about": about, "words": words, "loss": loss, "evidence": evidence, "wish": wish}
+
+    def work(session: Session) -> int:
+        contact_id = contact or _met(session, centre, phone, name, now)
+        return open_by_hand(
+            session,
+            centre,
+            kind=kind,
+            contact_id=contact_id,
+            subject=subject,
+            category=category,
+            facts=facts,
+            urgent_why=urgent_why,
+            staff_id=staff.staff_id,
+            conversation_id=conversation,
+            now=now,
+        ).id
+
+    try:
+        case_id = await centre.db.write(work)
+    except CaseRefusedError as error:
+        return refuse(request, "/console/cases/new", error.code, status=422)
+    except contacts.BadPhoneError:
+        return refuse(request, "/console/cases/new", "phone_bad", status=422)
+    return see_other(f"/console/cases/{case_id}", "saved")
+
+
+def _met(session: Session, centre: Centre, phone: str, name: str, now: datetime) -> int:
+    """The contact behind the number the customer gave."""
+    number = contacts.phone_number(phone)
+    settings = centre.settings
+    known = contacts.meet(
+        session, ChannelName.VOICE, number, language=settings.language, zone=settings.timezone, now=now
+    )
+    if name.strip():
+        contacts.learn(session, known.contact_id, {"name": name.strip()}, now=now, why="case by hand")
+    return known.contact_id
+
+
 @router.get("/{case_id}")
 async def show(request: Request, case_id: int, staff: OnTheFloor) -> Response:
     centre = centre_of(request)
     now = centre.clock.now()
-    found = await centre.db.read(lambda session: case_file(session, case_id, staff))
+    found = await centre.db.read(lambda session: case_file(session, case_id, staff, now))
     if found is None:
         raise HTTPException(404)
     if found.card.full:
@@ -72,8 +154,12 @@ async def show(request: Request, case_id: int, staff: OnTheFloor) -> Response:
         "console/case.html",
         file=found,
         colleagues=await centre.db.read(assignable),
+        work=await centre.db.read(lambda session: work_on(session, centre, found.case, found.card.id, now)),
+        case_wrap_ups=CASE_WRAP_UPS,
+        categories=CATEGORIES,
         repair=await centre.db.read(lambda session: repair_file(session, centre, found.case, staff, now)),
         notices=notices.REFUSED,
+        marks=await centre.db.read(lambda session: marks_of(session, HoldSubject.CASE, Archivable.CASE, found.case.id)),
     )
 
 
@@ -81,8 +167,9 @@ async def show(request: Request, case_id: int, staff: OnTheFloor) -> Response:
 async def assign(request: Request, case_id: int, staff: OnTheFloor, to: Annotated[int, Form()]) -> Response:
     if to not in dict(await centre_of(request).db.read(assignable)):
         raise HTTPException(404)
-    return await _change(
+    return await change(
         request,
+        staff,
         case_id,
         lambda session, now: cases.assign(session, case_id, to, by_staff_id=staff.staff_id, now=now),
         "assigned",
@@ -99,14 +186,15 @@ async def note(request: Request, case_id: int, staff: OnTheFloor, text: Text = "
         cases.note(session, case_id, "note", text.strip(), now=now, staff_id=staff.staff_id)
         audit.record(session, "case.note", "case", case_id, now=now, staff_id=staff.staff_id)
 
-    return await _change(request, case_id, work, "noted")
+    return await change(request, staff, case_id, work, "noted")
 
 
 @router.post("/{case_id}/feedback")
 async def feedback(request: Request, case_id: int, staff: OnTheFloor, text: Text = "") -> Response:
     """What the customer was told (REQ-E06)."""
-    return await _change(
+    return await change(
         request,
+        staff,
         case_id,
         lambda session, now: cases.give_feedback(session, case_id, text, staff_id=staff.staff_id, now=now),
         "feedback_given",
@@ -114,11 +202,14 @@ async def feedback(request: Request, case_id: int, staff: OnTheFloor, text: Text
 
 
 @router.post("/{case_id}/close")
-async def close(request: Request, case_id: int, staff: OnTheFloor) -> Response:
-    return await _change(
+async def close(
+    request: Request, case_id: int, staff: OnTheFloor, wrap_up: Annotated[str, Form(max_length=40)] = ""
+) -> Response:
+    return await change(
         request,
+        staff,
         case_id,
-        lambda session, now: cases.close(session, case_id, staff_id=staff.staff_id, now=now),
+        lambda session, now: cases.close(session, case_id, staff_id=staff.staff_id, wrap_up=wrap_up, now=now),
         "case_closed_now",
     )
 
@@ -127,20 +218,34 @@ async def close(request: Request, case_id: int, staff: OnTheFloor) -> Response:
 async def reopen(request: Request, case_id: int, staff: OnTheFloor, text: Text = "") -> Response:
     if not text.strip():
         return refuse(request, f"/console/cases/{case_id}", "text_empty", status=422)
-    return await _change(
+    return await change(
         request,
+        staff,
         case_id,
-        lambda session, now: cases.reopen(session, case_id, text.strip(), now=now, staff_id=staff.staff_id),
+        lambda session, now: cases.reopen(
+            session, centre_of(request), case_id, text.strip(), now=now, staff_id=staff.staff_id
+        ),
         "saved",
     )
 
 
-async def _change(request: Request, case_id: int, work: Callable[[Session, datetime], object], done: str) -> Response:
+async def change(
+    request: Request, staff: SignedIn, case_id: int, work: Callable[[Session, datetime], object], done: str
+) -> Response:
+    """Does `work` on a case the person may see, and leads back to it."""
     centre = centre_of(request)
     now = centre.clock.now()
     page = f"/console/cases/{case_id}"
+
+    def seen(session: Session) -> None:
+        if session.scalar(select(Case.id).where(Case.id == case_id, seen_by(staff))) is None:
+            raise LookupError(case_id)
+        if locked.is_locked(session, Archivable.CASE, case_id):
+            raise CaseRefusedError("archived")
+        work(session, now)
+
     try:
-        await centre.db.write(lambda session: work(session, now))
+        await centre.db.write(seen)
     except CaseRefusedError as error:
         return refuse(request, page, error.code)
     except LookupError as error:

@@ -13,38 +13,78 @@ from the form field `csrf` (write `{{ csrf_field() }}`, see console/base.html) o
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
+import ua_parser
 from fastapi import HTTPException, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from bot.console import names, notices
-from bot.services import staff as staff_service
+from bot.core.words import Language
 from bot.services.centre import Centre
+from bot.services.desk.wrap_up import ENDINGS, WRAP_UPS
 from bot.services.i18n import N_
 from bot.services.intents import intent_name
 from bot.services.permissions import Function, Grant
-from bot.services.staff import SESSION_LIFE, SignedIn
-from bot.services.wrap_up import WRAP_UPS
+from bot.services.staffing import sign_in
+from bot.services.staffing.sign_in import SEEN_EVERY, SESSION_LIFE, Caller
+from bot.services.staffing.staff import SignedIn
 
 COOKIE = "hotline_session"
+SECOND_FACTOR = "/console/me/second-factor"
+FILES = {
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    "csv": "text/csv; charset=utf-8",
+    "zip": "application/zip",
+}
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
+FLOOR = "/console"
 SECTIONS: tuple[tuple[str, str, Function], ...] = (
-    ("/console", N_("接待"), Function.HANDLE_QUEUE),
+    (FLOOR, N_("接待"), Function.HANDLE_QUEUE),
     ("/console/cases", N_("工单"), Function.HANDLE_QUEUE),
     ("/console/visits", N_("上门"), Function.HANDLE_QUEUE),
     ("/console/callbacks", N_("回电"), Function.MANAGE_CALLBACKS),
+    ("/console/roster", N_("值班表"), Function.HANDLE_QUEUE),
     ("/console/reports", N_("报表"), Function.SEE_REPORTS),
+    ("/console/steps", N_("后续事项"), Function.SEE_NEXT_STEPS),
     ("/console/incidents", N_("事件与公告"), Function.OPEN_INCIDENT),
     ("/console/scripts", N_("话术"), Function.SEE_REPORTS),
+    ("/console/canned", N_("常用回复"), Function.HANDLE_QUEUE),
     ("/console/learning", N_("学习"), Function.EDIT_POLICIES),
+    ("/console/privacy", N_("资料保护"), Function.EXPORT_DATA),
+    ("/console/archive", N_("档案"), Function.SEE_ARCHIVE),
     ("/console/audit", N_("审计"), Function.SEE_AUDIT),
     ("/console/staff", N_("员工"), Function.MANAGE_STAFF),
 )
 """The console's rooms, in the order of the menu: address, name, and whose they are."""
+IN_SIGHT = 7  # so many stand in the menu; where there are more, the last ones are one press away
+
+
+@dataclass(frozen=True, slots=True)
+class Menu:
+    """One reader's rooms: address, name, and whether they stand in it."""
+
+    first: tuple[tuple[str, str, bool], ...]
+    more: tuple[tuple[str, str, bool], ...]
+
+
+def menu_of(staff: SignedIn | None, path: str) -> Menu:
+    """What this person may enter; conversations are had on the floor."""
+    mine = tuple(
+        (
+            address,
+            name,
+            path == address or path.startswith("/console/conversations" if address == FLOOR else f"{address}/"),
+        )
+        for address, name, function in SECTIONS
+        if staff is not None and staff.may(function)
+    )
+    return Menu(mine, ()) if len(mine) <= IN_SIGHT else Menu(mine[: IN_SIGHT - 1], mine[IN_SIGHT - 1 :])
 
 
 def centre_of(request: Request) -> Centre:
@@ -52,6 +92,13 @@ def centre_of(request: Request) -> Centre:
     centre = request.app.state.centre
     assert isinstance(centre, Centre)
     return centre
+
+
+def language_of(request: Request) -> Language:
+    """The language the reader's page is in."""
+    language = request.app.state.look.language(request)
+    assert isinstance(language, Language)
+    return language
 
 
 def render(request: Request, template: str, status: int = 200, **context: Any) -> Response:
@@ -66,10 +113,10 @@ def render(request: Request, template: str, status: int = 200, **context: Any) -
         template,
         status,
         **_vocabulary(request),
-        sections=SECTIONS,
+        menu=menu_of(getattr(request.state, "staff", None), request.url.path),
         notice=notices.DONE.get(said),
         warning=notices.REFUSED.get(refused),
-        who=request.query_params.get("who", "")[:60],
+        colleague=request.query_params.get("who", "")[:60],
         **context,
     )
     return page
@@ -82,12 +129,18 @@ def fragment(request: Request, template: str, **context: Any) -> str:
 
 
 def _vocabulary(request: Request) -> dict[str, Any]:
-    """What console templates call things: `names`, `wrap_ups`, `intent_name(intent)`, `facts_of(slots, full=…)`."""
-    book = centre_of(request).library.current.book
-    language = request.app.state.look.language(request)
+    """What console templates call things: `names`, `wrap_ups`, `endings`, `intent_name(intent)`,
+    `facts_of(slots, full=…)`."""
+    shelf = centre_of(request).library.current
+    book, sla = shelf.book, shelf.policies.sla
+    language = language_of(request)
     return {
         "names": names,
+        "wait_steps": [round(each.total_seconds()) for each in sla.waits],
+        "occupancy": shelf.policies.occupancy,
+        "minutes": lambda span: round(span.total_seconds() / 60),
         "wrap_ups": WRAP_UPS,
+        "endings": ENDINGS,
         "intent_name": partial(intent_name, language),
         "facts_of": partial(names.facts_of, book, language),
     }
@@ -116,6 +169,12 @@ def is_secure(request: Request) -> bool:
     return centre_of(request).settings.address.startswith("https://")
 
 
+def attachment(content: bytes, name: str) -> Response:
+    """A file to save, of the kind its name ends with; no browser keeps it."""
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
+    return Response(content, media_type=FILES[name.rpartition(".")[2]], headers=headers)
+
+
 def let_in(request: Request, cookie: str, to: str) -> RedirectResponse:
     """On to `to` with a session's cookie."""
     response = RedirectResponse(to, 303)
@@ -138,9 +197,24 @@ async def visitor(request: Request) -> SignedIn | None:
         return None
     centre = centre_of(request)
     machine = centre.clock.machine()
-    found = await centre.db.read(lambda session: staff_service.signed_in(session, cookie, machine))
+    found = await centre.db.read(lambda session: sign_in.signed_in(session, cookie, machine))
+    if found and found.seen_at and found.seen_at < machine - SEEN_EVERY:
+        await centre.db.write(lambda session: sign_in.seen(session, cookie, machine))
     request.state.staff = found
     return found
+
+
+def caller_of(request: Request) -> Caller:
+    """Where a request comes from, as a person recognises it."""
+    told = ua_parser.parse(request.headers.get("user-agent", "")[:500])
+    parts = (told.user_agent and told.user_agent.family, told.os and told.os.family)
+    return Caller(request.client.host if request.client else "", " · ".join(part for part in parts if part))
+
+
+def second_factor_required(request: Request, staff: SignedIn) -> bool:
+    """Whether this person's role asks for a second factor which they have not set up yet."""
+    policies = centre_of(request).library.current.policies
+    return bool(staff.roles & policies.sign_in.second_factor) and not staff.second_factor
 
 
 def require(function: Function | None = None, *wanted: Grant) -> Callable[[Request], Awaitable[SignedIn]]:
@@ -150,8 +224,10 @@ def require(function: Function | None = None, *wanted: Grant) -> Callable[[Reque
         staff = await visitor(request)
         if staff is None:
             raise HTTPException(401, "sign in first")
-        if request.method not in SAFE and not staff_service.same_token(await _given_token(request), staff.csrf):
+        if request.method not in SAFE and not sign_in.same_token(await _given_token(request), staff.csrf):
             raise HTTPException(403, "the page has expired")
+        if second_factor_required(request, staff) and not request.url.path.startswith((SECOND_FACTOR, "/sign-out")):
+            raise HTTPException(303, "set up your second factor first", {"Location": SECOND_FACTOR})
         if function is not None and not staff.may(function, *wanted):
             raise HTTPException(403, "not within your role")
         return staff

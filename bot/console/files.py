@@ -1,34 +1,35 @@
-"""A customer's files, handed to signed-in staff who may see the conversation, and to nobody else.
-
-Pictures, sound and video may be shown in the page, everything else is only saved; the browser must not guess at a type
-and must not run anything (nosniff, sandbox). A file that is still being fetched is waited for.
+"""A conversation's files: the customer's, handed to signed-in staff who may see it and to nobody else, and what agents
+send. A file that is still being fetched from the provider is waited for.
 """
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException, Request
 from sqlalchemy.orm import Session
-from starlette.responses import FileResponse, Response
+from starlette.datastructures import UploadFile
+from starlette.responses import JSONResponse, Response
 
-from bot.console.door import centre_of, require
+from bot.console.conversations import page_of, read_written, write
+from bot.console.door import centre_of, refuse, require, see_other, wants_json
 from bot.console.queries.conversations import visible
-from bot.core.media import SHOWN, MediaState
-from bot.services import media
+from bot.core.media import MAX_BYTES, MediaState, claimed_type, is_what_it_says, kind_of, refusal, safe_name
+from bot.core.media import Attachment as Attached
+from bot.services.conversation import media
+from bot.services.desk import agent_lines
+from bot.services.desk.agent_lines import Kept
+from bot.services.desk.escalations import EscalationRefusedError
 from bot.services.permissions import Function
-from bot.services.staff import SignedIn
+from bot.services.staffing.staff import SignedIn
+from bot.web.files import OURS_ALONE, hand_over
 from store.tables import Attachment
 
 router = APIRouter(prefix="/console/conversations", include_in_schema=False)
 OnTheFloor = Annotated[SignedIn, Depends(require(Function.HANDLE_QUEUE))]
+MAX_BODY = MAX_BYTES + 64 * 1024  # bytes of a form that holds a file
 PATIENCE = 15.0  # seconds a browser is kept waiting for a file that is on its way
-GUARDS = {
-    "X-Content-Type-Options": "nosniff",
-    "Content-Security-Policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'",
-    "Cache-Control": "private, no-store",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
 
 
 @router.get("/{conversation_id}/files/{attachment_id}")
@@ -54,10 +55,40 @@ async def show(request: Request, conversation_id: int, attachment_id: int, staff
     path = media.path_of(centre, file)
     if path is None:
         raise HTTPException(404)
-    return FileResponse(
-        path,
-        media_type=file.mime,
-        filename=file.name or f"{file.kind}-{file.id}",
-        content_disposition_type="inline" if file.mime in SHOWN else "attachment",
-        headers=GUARDS,
-    )
+    return hand_over(path, file, OURS_ALONE)
+
+
+@router.post("/{conversation_id}/files")
+async def send(request: Request, conversation_id: int, staff: OnTheFloor) -> Response:
+    """One file to the customer: {file, client, quotes} as a form. What it may be is bot/core/media.py's to say."""
+    centre, page = centre_of(request), page_of(conversation_id)
+    told = request.headers.get("content-length", "")
+    if not told.isdecimal() or int(told) > MAX_BODY:
+        return refuse(request, page, "file_too_large", status=413)
+    async with request.form(max_files=1) as form:
+        given = form.get("file")
+        if not isinstance(given, UploadFile):
+            return refuse(request, page, "file_missing", status=422)
+        content, name = await given.read(), safe_name(given.filename or "")
+        mime = claimed_type(given.content_type or "", name)
+        written = read_written(form, name)
+    why_not = refusal(Attached(kind_of(mime), "", name, mime, len(content)))
+    if why_not or not is_what_it_says(mime, content):
+        return refuse(request, page, f"file_{why_not or 'wrong_type'}", status=413 if why_not == "too_large" else 415)
+    kept = Kept(name, mime, len(content), await asyncio.to_thread(media.put, media.folder(centre), content))
+    seq = None
+    try:
+        seq = await write(
+            request,
+            lambda session, now: agent_lines.send_file(
+                session, centre, conversation_id, staff.staff_id, kept, now, written
+            ),
+        )
+    except EscalationRefusedError as error:
+        return refuse(request, page, error.code)
+    except LookupError as error:
+        raise HTTPException(404) from error
+    finally:
+        if seq is None:
+            await media.remove(centre, kept.file)
+    return JSONResponse({"seq": seq}) if wants_json(request) else see_other(page)

@@ -11,7 +11,7 @@ from bot.console.layers import Layout, Point, arrange
 from bot.console.script_words import Reader
 from bot.core.book import Branch, Call, Collect, Flow, Link, Node, Noop, Perform, SetSlots, Utter
 from bot.core.words import Language
-from bot.services.branches import Traffic
+from bot.services.conversation.branches import Traffic
 from bot.services.i18n import N_
 
 LINE = 18.0  # pixels from one line of text to the next; a letter's em is 13 (static/scripts.css)

@@ -12,45 +12,31 @@ from starlette.responses import Response
 
 from bot.console.door import centre_of, fragment, refuse, render, require, see_other
 from bot.console.live import live
-from bot.console.queries.announcements import IncidentFile, board, incident_file
-from bot.services import announcements, incidents
-from bot.services.audience import known_buildings
-from bot.services.broadcasts import BroadcastRefusedError
+from bot.console.queries.archive import marks_of
+from bot.console.queries.incidents import IncidentFile, board, incident_file, reports_of
+from bot.console.times import moment_of
+from bot.core.grades import SCALES
+from bot.core.retention import HoldSubject
+from bot.core.words import Role
+from bot.services.announcements import announcements
+from bot.services.announcements.audience import known_buildings
+from bot.services.announcements.broadcasts import BroadcastRefusedError
 from bot.services.centre import Centre
-from bot.services.i18n import N_
-from bot.services.incidents import IncidentRefusedError
-from bot.services.permissions import Function
-from bot.services.staff import SignedIn
+from bot.services.incidents import incident_record, incidents, seats
+from bot.services.incidents.incident_file import IncidentRefusedError
+from bot.services.incidents.incident_types import catalogue
+from bot.services.incidents.incident_words import BECAUSE, ENTRIES, GAPS, GRADES, PLANS, QUESTIONS, REACHES
+from bot.services.permissions import Function, Grant
+from bot.services.staffing.staff import SignedIn, everybody
+from store.tables import Archivable
 
 router = APIRouter(prefix="/console/incidents", include_in_schema=False)
 Reader = Annotated[SignedIn, Depends(require(Function.OPEN_INCIDENT))]
+Leader = Annotated[SignedIn, Depends(require(Function.LEAVE_SEAT, Grant.YES))]
 Text = Annotated[str, Form(max_length=4000)]
 Line = Annotated[str, Form(max_length=160)]
 
-ENTRIES: Mapping[str, str] = {
-    "reported": N_("上报"),
-    "suspected": N_("疑似"),
-    "confirmed": N_("已确认"),
-    "plan": N_("启动预案"),
-    "grade": N_("事件级别"),
-    "contained": N_("已控制"),
-    "recovered": N_("已恢复"),
-    "all_clear": N_("已发解除通知"),
-    "all_clear_waived": N_("不发解除通知"),
-    "reviewed": N_("已复盘"),
-    "evaluation": N_("总体评价"),
-    "closed": N_("已关闭"),
-    "eta": N_("预计恢复时间"),
-    "wording": N_("统一口径"),
-    "announced": N_("已发公告"),
-    "action": N_("处置"),
-    "cause": N_("原因"),
-    "measure": N_("改进措施"),
-    "cost": N_("费用"),
-    "told": N_("已通知"),
-    "note": N_("备注"),
-}
-PLANS: Mapping[str, str] = {"general": N_("一般预案"), "major": N_("重大预案")}
+PARTS = ("state", "gaps", "timeline", "steps")
 
 
 @router.get("")
@@ -60,9 +46,18 @@ async def index(request: Request, _: Reader) -> Response:
         request,
         "console/incidents.html",
         board=await centre.db.read(board),
-        types=announcements.catalogue(centre).types,
+        types=catalogue(centre).types,
         buildings=await centre.db.read(known_buildings),
     )
+
+
+@router.post("/leaves/{leave_id}")
+async def decide_leave(request: Request, leave_id: int, staff: Leader, granted: Annotated[bool, Form()]) -> Response:
+    """A leader answers an agent who would like to sign out meanwhile (REQ-A22)."""
+    centre = centre_of(request)
+    now = centre.clock.now()
+    await centre.db.write(lambda s: seats.decide(s, leave_id, granted, staff_id=staff.staff_id, now=now))
+    return see_other("/console/incidents", "saved")
 
 
 @router.get("/events")
@@ -71,7 +66,7 @@ async def board_events(request: Request, _: Reader) -> Response:
 
     async def draw(_: SignedIn) -> Mapping[str, str]:
         seen = await centre.db.read(board)
-        types = announcements.catalogue(centre).types
+        types = catalogue(centre).types
         return {"board": fragment(request, "console/incidents/board.html", board=seen, types=types)}
 
     return live(request, ("incidents",), draw)
@@ -84,13 +79,14 @@ async def report(
     code: Annotated[str, Form(max_length=8)],
     title: Line = "",
     buildings: Annotated[str, Form(max_length=400)] = "",
+    place: Line = "",
     source: Text = "",
     drill: Annotated[bool, Form()] = False,
 ) -> Response:
     """Somebody noticed something; agents report, others may go on from there."""
     centre = centre_of(request)
     now = centre.clock.now()
-    if code not in announcements.catalogue(centre).types:
+    if code not in catalogue(centre).types:
         raise HTTPException(422)
 
     def work(session: Session) -> int:
@@ -100,6 +96,7 @@ async def report(
             code=code,
             title=title,
             buildings=split(buildings),
+            place=place,
             staff_id=staff.staff_id,
             now=now,
             source=source,
@@ -120,18 +117,42 @@ def split(names: str) -> list[str]:
     return names.split()
 
 
-def _context(centre: Centre, file: IncidentFile) -> dict[str, Any]:
+def context_of(centre: Centre, file: IncidentFile) -> dict[str, Any]:
+    """What an incident's page and its live parts show."""
+    about = catalogue(centre).types.get(file.incident.code)
+    owed = incident_record.owed(centre, file.incident)
     return {
         "file": file,
         "incident": file.incident,
-        "type": announcements.catalogue(centre).types.get(file.incident.code),
+        "type": about,
         "entries": ENTRIES,
         "plans": PLANS,
+        "grades": GRADES,
+        "scale": SCALES[about.grading] if about is not None and about.grading is not None else (),
+        "because": BECAUSE,
+        "questions": QUESTIONS,
+        "gap_names": GAPS,
+        "forms": {
+            name: fields
+            for name, fields in incident_record.FORMS.items()
+            if {"authorities": owed.authorities, "hall": owed.hall}.get(name, True)
+        },
+        "reaches": REACHES,
+        "role_of": Role,
+        "pace": pace_of(centre),
+        "at_hand": centre.clock.now(),
     }
 
 
-async def _file(request: Request, incident_id: int) -> IncidentFile:
-    found = await centre_of(request).db.read(lambda session: incident_file(session, incident_id))
+def pace_of(centre: Centre) -> float:
+    """How fast the centre's clock runs beside a reader's own; a rehearsal may hurry it."""
+    rehearsal = centre.settings.rehearsal
+    return (rehearsal.speed or 1.0) if rehearsal else 1.0
+
+
+async def file_of(request: Request, incident_id: int) -> IncidentFile:
+    centre = centre_of(request)
+    found = await centre.db.read(lambda session: incident_file(session, centre, incident_id))
     if found is None:
         raise HTTPException(404)
     return found
@@ -139,21 +160,38 @@ async def _file(request: Request, incident_id: int) -> IncidentFile:
 
 @router.get("/{incident_id}")
 async def show(request: Request, incident_id: int, _: Reader) -> Response:
-    return render(request, "console/incident.html", **_context(centre_of(request), await _file(request, incident_id)))
+    centre = centre_of(request)
+    file = await file_of(request, incident_id)
+    return render(
+        request,
+        "console/incident.html",
+        **context_of(centre, file),
+        colleagues=await centre.db.read(_colleagues),
+        reports=await centre.db.read(lambda session: reports_of(session, incident_id)),
+        marks=await centre.db.read(
+            lambda session: marks_of(session, HoldSubject.INCIDENT, Archivable.INCIDENT, incident_id)
+        ),
+    )
+
+
+def _colleagues(session: Session) -> list[tuple[int, str]]:
+    return [(person.id, person.name) for person in everybody(session) if person.active]
 
 
 @router.get("/{incident_id}/events")
 async def events(request: Request, incident_id: int, _: Reader) -> Response:
-    await _file(request, incident_id)
+    await file_of(request, incident_id)
 
     async def draw(_: SignedIn) -> Mapping[str, str]:
-        context = _context(centre_of(request), await _file(request, incident_id))
-        return {part: fragment(request, f"console/incident/{part}.html", **context) for part in ("state", "timeline")}
+        context = context_of(centre_of(request), await file_of(request, incident_id))
+        return {part: fragment(request, f"console/incident/{part}.html", **context) for part in PARTS}
 
     return live(request, (f"incident:{incident_id}", "broadcasts"), draw)
 
 
-async def _step(request: Request, incident_id: int, said: str, work: Callable[[Session, datetime], object]) -> Response:
+async def change(
+    request: Request, incident_id: int, said: str, work: Callable[[Session, datetime], object]
+) -> Response:
     centre = centre_of(request)
     now = centre.clock.now()
     try:
@@ -171,21 +209,20 @@ async def confirm(
     incident_id: int,
     staff: Reader,
     plan: Annotated[str, Form(pattern="^(general|major|)$")] = "",
-    grade: Annotated[str, Form(max_length=12)] = "",
 ) -> Response:
-    return await _step(
+    return await change(
         request,
         incident_id,
         "saved",
         lambda s, now: incidents.confirm(
-            s, incident_id, staff_id=staff.staff_id, now=now, plan=plan or None, grade=grade
+            s, centre_of(request), incident_id, staff_id=staff.staff_id, now=now, plan=plan or None
         ),
     )
 
 
 @router.post("/{incident_id}/contain")
 async def contain(request: Request, incident_id: int, staff: Reader, text: Text = "") -> Response:
-    return await _step(
+    return await change(
         request,
         incident_id,
         "saved",
@@ -195,17 +232,19 @@ async def contain(request: Request, incident_id: int, staff: Reader, text: Text 
 
 @router.post("/{incident_id}/recover")
 async def recover(request: Request, incident_id: int, staff: Reader, text: Text = "") -> Response:
-    return await _step(
+    return await change(
         request,
         incident_id,
         "saved",
-        lambda s, now: incidents.recover(s, incident_id, staff_id=staff.staff_id, text=text, now=now),
+        lambda s, now: incidents.recover(
+            s, centre_of(request), incident_id, staff_id=staff.staff_id, text=text, now=now
+        ),
     )
 
 
 @router.post("/{incident_id}/waive")
 async def waive(request: Request, incident_id: int, staff: Reader, text: Text = "") -> Response:
-    return await _step(
+    return await change(
         request,
         incident_id,
         "saved",
@@ -215,7 +254,7 @@ async def waive(request: Request, incident_id: int, staff: Reader, text: Text = 
 
 @router.post("/{incident_id}/review")
 async def review(request: Request, incident_id: int, staff: Reader, text: Text = "") -> Response:
-    return await _step(
+    return await change(
         request,
         incident_id,
         "saved",
@@ -225,17 +264,19 @@ async def review(request: Request, incident_id: int, staff: Reader, text: Text =
 
 @router.post("/{incident_id}/close")
 async def close(request: Request, incident_id: int, staff: Reader, text: Text = "") -> Response:
-    return await _step(
+    return await change(
         request,
         incident_id,
         "incident_closed",
-        lambda s, now: incidents.close(s, incident_id, staff_id=staff.staff_id, evaluation=text, now=now),
+        lambda s, now: incidents.close(
+            s, centre_of(request), incident_id, staff_id=staff.staff_id, evaluation=text, now=now
+        ),
     )
 
 
 @router.post("/{incident_id}/dismiss")
 async def dismiss(request: Request, incident_id: int, staff: Reader, text: Text = "") -> Response:
-    return await _step(
+    return await change(
         request,
         incident_id,
         "incident_closed",
@@ -245,18 +286,18 @@ async def dismiss(request: Request, incident_id: int, staff: Reader, text: Text 
 
 @router.post("/{incident_id}/eta")
 async def eta(
-    request: Request, incident_id: int, staff: Reader, at: Annotated[datetime | str | None, Form()] = None
+    request: Request, incident_id: int, staff: Reader, at: Annotated[str, Form(max_length=40)] = ""
 ) -> Response:
     """`at` is local time of the centre; empty: nobody can say."""
     centre = centre_of(request)
-    if isinstance(at, str) and at.strip():
-        raise HTTPException(422)
-    when = at.replace(tzinfo=centre.settings.zone) if isinstance(at, datetime) else None
-    return await _step(
+    wished = moment_of(at.strip(), request)
+    if wished is None and at.strip():
+        return refuse(request, f"/console/incidents/{incident_id}", "time_bad")
+    return await change(
         request,
         incident_id,
         "eta_changed",
-        lambda s, now: announcements.new_eta(s, centre, incident_id, when, staff_id=staff.staff_id, now=now),
+        lambda s, now: announcements.new_eta(s, centre, incident_id, wished, staff_id=staff.staff_id, now=now),
     )
 
 
@@ -264,7 +305,7 @@ async def eta(
 async def wording(
     request: Request, incident_id: int, staff: Reader, zh: Text = "", en: Text = "", why: Line = ""
 ) -> Response:
-    return await _step(
+    return await change(
         request,
         incident_id,
         "saved",
@@ -280,7 +321,7 @@ async def note(
     kind: Annotated[str, Form(max_length=24)] = "note",
     text: Text = "",
 ) -> Response:
-    return await _step(
+    return await change(
         request,
         incident_id,
         "noted",

@@ -9,10 +9,10 @@ from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from bot.console.door import centre_of, render, require, see_other
-from bot.services import learning
-from bot.services.intents import intent_name, known_intents
+from bot.services.conversation import learning
+from bot.services.intents import known_intents
 from bot.services.permissions import Function
-from bot.services.staff import SignedIn
+from bot.services.staffing.staff import SignedIn
 
 router = APIRouter(prefix="/console/learning", include_in_schema=False)
 Teacher = Annotated[SignedIn, Depends(require(Function.EDIT_POLICIES))]
@@ -24,7 +24,7 @@ async def page(request: Request, _: Teacher) -> Response:
         return {"groups": learning.waiting(session), "count": learning.count(session)}
 
     found = await centre_of(request).db.read(read)
-    return render(request, "console/learning.html", **found, intents=known_intents(), intent_name=intent_name)
+    return render(request, "console/learning.html", **found, intents=known_intents())
 
 
 @router.post("")

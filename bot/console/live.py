@@ -7,44 +7,105 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
+import re
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
 
 from fastapi import Request
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from bot.console.door import centre_of, visitor
-from bot.services.staff import SignedIn
+from bot.services.desk import assigning
+from bot.services.staffing.staff import SignedIn
 
 HEARTBEAT = 20.0  # seconds without a change after which the stream looks again whether its reader is still signed in
-TOGETHER = 0.15  # seconds in which several changes become one
+LOOK_AGAIN = 5.0  # seconds its reader is taken for signed in, unless something is heard of them
+TOGETHER = 0.15  # seconds in which several changes become one; the first is shown at once
 HEADERS = {"X-Accel-Buffering": "no", "Cache-Control": "no-store"}
+_TICKING = re.compile(r' data-seconds="\d+"([^>]*)>[^<]*<')
+"""How long somebody has waited, which the page counts on by itself."""
 
 Draw = Callable[[SignedIn], Awaitable[Mapping[str, str]]]
+Aside = Callable[[SignedIn], Awaitable[tuple[float, Mapping[str, str]]]]
+"""Sections with when what they show was asked for, on the monotonic clock."""
 More = Callable[[], Awaitable[list[ServerSentEvent]]]
 
 
-def live(request: Request, topics: tuple[str, ...], draw: Draw, more: More | None = None) -> EventSourceResponse:
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """Sections of a page that follow other topics, and need not follow at once: drawn each `every` seconds at most."""
+
+    topics: frozenset[str]
+    draw: Aside
+    every: float = 1.0
+
+
+def live(
+    request: Request,
+    topics: tuple[str, ...],
+    draw: Draw | None,
+    more: More | None = None,
+    beside: Beside | None = None,
+) -> EventSourceResponse:
     """Streams the sections `draw` gives (id → HTML) as event "sections", and whatever `more` has, on every change."""
-    return EventSourceResponse(_stream(request, topics, draw, more), headers=HEADERS, ping=15)
+    return EventSourceResponse(_stream(request, topics, draw, more, beside), headers=HEADERS, ping=15)
 
 
 async def _stream(
-    request: Request, topics: tuple[str, ...], draw: Draw, more: More | None
+    request: Request, topics: tuple[str, ...], draw: Draw | None, more: More | None, beside: Beside | None
 ) -> AsyncIterator[ServerSentEvent]:
+    staff = await visitor(request)
+    checked = time.monotonic()
+    if staff is None:
+        yield ServerSentEvent("", event="gone")
+        return
+    me, near, far = f"staff:{staff.staff_id}", frozenset(topics), beside.topics if beside else frozenset()
+    every = beside.every if beside else HEARTBEAT
     shown: dict[str, str] = {}
-    async with centre_of(request).live.listen(*topics) as ear:
+    told = drawn = -math.inf
+    own, aside = True, beside is not None
+    async with centre_of(request).live.listen(me, *near, *far) as ear:
         while True:
-            staff = await visitor(request)
+            began = time.monotonic()
+            if began - checked > LOOK_AGAIN:
+                staff, checked = await visitor(request), began
             if staff is None:
                 yield ServerSentEvent("", event="gone")
                 return
-            for event in await more() if more else ():
-                yield event
-            sections = await draw(staff)
-            changed = {name: html for name, html in sections.items() if shown.get(name) != html}
-            shown.update(changed)
+            if began - told > HEARTBEAT / 2:
+                told = began
+                await _here(request, staff)
+            sections: dict[str, str] = {}
+            if own:
+                for event in await more() if more else ():
+                    yield event
+                sections.update(await draw(staff) if draw else {})
+            if aside and beside and began - drawn >= every:
+                asked, found = await beside.draw(staff)
+                sections.update(found)
+                drawn, aside = began, ear.woken_at > asked
+            changed = {name: html for name, html in sections.items() if shown.get(name) != _TICKING.sub("", html)}
+            shown.update((name, _TICKING.sub("", html)) for name, html in changed.items())
             if changed:
                 yield ServerSentEvent(json.dumps(changed, ensure_ascii=False), event="sections")
-            while (woken := await ear.wait(HEARTBEAT)) and all(topic.startswith("typing:") for topic in woken):
-                yield ServerSentEvent("", event="typing")
-            await asyncio.sleep(TOGETHER)
+            own = False
+            while not own and not (aside and time.monotonic() - drawn >= every):
+                patience = max(0.0, drawn + every - time.monotonic()) if aside else HEARTBEAT
+                woken = await ear.wait(patience, far - near if aside else frozenset())
+                if any(topic.startswith("typing:") for topic in woken):
+                    yield ServerSentEvent("", event="typing")
+                heard = {topic for topic in woken if not topic.startswith("typing:")}
+                if me in heard:
+                    checked = -math.inf
+                own = bool(heard & {me, *near}) or (not woken and not aside)
+                aside = aside or (beside is not None and (not woken or bool(heard & far)))
+            await asyncio.sleep(max(0.0, began + TOGETHER - time.monotonic()))
+
+
+async def _here(request: Request, staff: SignedIn) -> None:
+    """An open page is somebody present (bot/services/desk/assigning.py)."""
+    centre = centre_of(request)
+    now, machine = centre.clock.now(), centre.clock.machine()
+    await centre.db.write(lambda session: assigning.seen(session, staff.staff_id, now=now, machine=machine))

@@ -16,7 +16,7 @@ from bot.console.queries.timeline import Moment, timeline
 from bot.services import contacts, merging
 from bot.services.merging import MergeRefusedError
 from bot.services.permissions import Function
-from bot.services.staff import SignedIn
+from bot.services.staffing.staff import SignedIn
 from store.tables import Contact, Merge
 
 router = APIRouter(prefix="/console/merges", include_in_schema=False)
@@ -28,9 +28,10 @@ Decide = Callable[[Session, int, int, datetime], None]
 @router.get("")
 async def index(request: Request, staff: Deciding, contact: int | None = None) -> Response:
     """Every pair that waits, or those of one contact."""
+    now = centre_of(request).clock.now()
 
     def read(session: Session) -> list[Pair]:
-        return pairs(session, merging.open_offers(session, contact), staff)
+        return pairs(session, merging.open_offers(session, contact), staff, now)
 
     return render(request, "console/merges.html", pairs=await centre_of(request).db.read(read))
 
@@ -40,13 +41,14 @@ async def find(
     request: Request, staff: Deciding, contact: int, q: Annotated[str, Query(max_length=200)] = ""
 ) -> Response:
     """Looks for the other one by hand: by telephone number, case number or name."""
+    now = centre_of(request).clock.now()
 
     def read(session: Session) -> tuple[Card, list[Card]] | None:
         if session.get(Contact, contact) is None:
             return None
         one = contacts.survivor(session, contact)
         others = [each for each in find_contacts(session, q) if each != one]
-        return card(session, one, staff), [card(session, each, staff) for each in others]
+        return card(session, one, staff, now), [card(session, each, staff, now) for each in others]
 
     found = await centre_of(request).db.read(read)
     if found is None:
@@ -77,11 +79,13 @@ async def propose(
 
 @router.get("/{merge_id}")
 async def show(request: Request, staff: Deciding, merge_id: int) -> Response:
+    now = centre_of(request).clock.now()
+
     def read(session: Session) -> dict[str, Any] | None:
         found = session.get(Merge, merge_id)
         if found is None:
             return None
-        (pair,) = pairs(session, [found], staff)
+        (pair,) = pairs(session, [found], staff, now)
         return {"pair": pair, "sides": [(side, _moments(session, side)) for side in (pair.kept, pair.other)]}
 
     found = await centre_of(request).db.read(read)

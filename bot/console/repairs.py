@@ -13,11 +13,12 @@ from starlette.responses import Response
 from bot.console.door import centre_of, refuse, require, see_other
 from bot.core.repair import RepairRefused
 from bot.core.words import RepairStage
-from bot.services import contacts, repairs, visits
+from bot.services import contacts
+from bot.services.casework import repairs, visits
+from bot.services.casework.repairs import Quotation, cents
+from bot.services.casework.visits import NoSlotError, VisitRefusedError
 from bot.services.permissions import Function
-from bot.services.repairs import Quotation, cents
-from bot.services.staff import SignedIn
-from bot.services.visits import NoSlotError, VisitRefusedError
+from bot.services.staffing.staff import SignedIn
 from store.tables import Case, Contact, Conversation
 
 router = APIRouter(prefix="/console/repairs", include_in_schema=False)

@@ -11,10 +11,10 @@ from bot.console.door import centre_of, render, require, see_other
 from bot.console.flow_chart import chart, steps_of
 from bot.console.script_words import PACKS, Reader
 from bot.core.book import Flow
-from bot.services import branches
+from bot.services.conversation import branches
 from bot.services.permissions import Function
 from bot.services.reload import reload
-from bot.services.staff import SignedIn
+from bot.services.staffing.staff import SignedIn
 
 router = APIRouter(prefix="/console/scripts", include_in_schema=False)
 Looking = Annotated[SignedIn, Depends(require(Function.SEE_REPORTS))]

@@ -13,16 +13,17 @@ from bot.console.door import centre_of, render, require
 from bot.console.queries.office import assignable
 from bot.console.queries.repairs import visits_of
 from bot.console.repairs import change, moment, page_of
+from bot.console.times import day_of
 from bot.core.windows import local_date
-from bot.services import audit, visits
+from bot.services import audit
+from bot.services.casework import visits
 from bot.services.permissions import Function
-from bot.services.staff import SignedIn
+from bot.services.staffing.staff import SignedIn
 from store.tables import Visit
 
 router = APIRouter(prefix="/console/visits", include_in_schema=False)
 OnTheFloor = Annotated[SignedIn, Depends(require(Function.HANDLE_QUEUE))]
 Back = Annotated[date | None, Form()]
-FIRST, LAST = date(2000, 1, 1), date(2999, 12, 30)
 
 
 @router.get("")
@@ -30,7 +31,7 @@ async def index(request: Request, staff: OnTheFloor, day: Annotated[str, Query(m
     centre = centre_of(request)
     now, zone = centre.clock.now(), centre.settings.timezone
     today = local_date(now, zone)
-    shown = _day(day) or today
+    shown = day_of(day) or today
     rows = await centre.db.read(lambda session: visits_of(session, shown, zone, staff))
     if any(row.full and row.where for row in rows):
         await centre.db.write(
@@ -47,15 +48,6 @@ async def index(request: Request, staff: OnTheFloor, day: Annotated[str, Query(m
         before=shown - timedelta(days=1),
         after=shown + timedelta(days=1),
     )
-
-
-def _day(text: str) -> date | None:
-    """The day asked for; one nobody can mean is today."""
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        return None
-    return day if FIRST <= day <= LAST else None
 
 
 @router.post("/{visit_id}/move")

@@ -51,7 +51,9 @@ ACTIONS: Mapping[str, Action] = {
     "action_record_answer": Action(("question", "answer")),
     "action_disposition": Action(("code",), commits=True),
     # incidents and broadcasts
-    "action_find_incident": Action(("unit",), ("incident_open", "incident_text", "incident_eta", "incident_cause")),
+    "action_find_incident": Action(
+        ("unit", "about"), ("incident_open", "incident_text", "incident_eta", "incident_cause")
+    ),
     "action_notify_when_over": Action(("unit", "phone"), commits=True),
     "action_acknowledge": Action(commits=True),
     # facts: what the operator's own data say; a result left out is not known, and the flow says so

@@ -1,7 +1,7 @@
 """What a messenger brings besides a customer's words: pressed buttons, blocked chats, chats that moved, staff's links.
 
-The channel verifies and reads the provider's update into one of these; the service (bot/services/messenger.py) commits
-it; only then is the update acknowledged.
+The channel verifies and reads the provider's update into one of these; the service
+(bot/services/conversation/messenger.py) commits it; only then is the update acknowledged.
 """
 
 from __future__ import annotations
@@ -59,24 +59,13 @@ Arrival = Incoming | Press | Reached | Moved | Linking
 
 
 @dataclass(frozen=True, slots=True)
-class Rewrite:
-    """A message that went out earlier now reads `text`, without buttons."""
-
-    address: str
-    provider_id: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
 class Taken:
     """What the channel may show at once, beside what the outbox sends. `chosen` is the pressed button's title; `note` a
-    short word to whoever pressed; `rewrites` other messages that are out of date now; `answering`: the bot is about to
-    answer."""
+    short word to whoever pressed; `answering`: the bot is about to answer."""
 
     chosen: str = ""
     answering: bool = False
     note: str = ""
-    rewrites: tuple[Rewrite, ...] = ()
 
 
 class NotNow(Exception):  # noqa: N818 - not an error of the update: it must be brought again

@@ -106,6 +106,7 @@ OUTCOMES = {
     DeliveryState.CANCELLED: Outcome.CANCELLED,
 }
 BEST_FIRST = tuple(OUTCOMES)
+BEST_FIRST_OUTCOMES = tuple(dict.fromkeys(OUTCOMES.values()))
 
 
 def outcome_of(deliveries: Iterable[DeliveryState], *, acknowledged: bool, reachable: bool) -> Outcome:

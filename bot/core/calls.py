@@ -9,28 +9,39 @@ at the moment of dialling.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 
+from bot.core.plan import Trigger
 from bot.core.policy import Calls, Policies, Window, daily
 from bot.core.windows import Calendar, Closed, Reason, call_windows, next_open
 from bot.core.words import CallbackState, Disposition, FollowUpGroup
 
 ENDED = frozenset({CallbackState.DONE, CallbackState.GIVEN_UP, CallbackState.CANCELLED})
+PLAN_REFUSED, PLAN_NO_NUMBER = "plan_refused", "plan_no_number"
+PLAN_ENDS: Mapping[Disposition, str] = {
+    Disposition.REFUSED: PLAN_REFUSED,
+    Disposition.OPTED_OUT: PLAN_REFUSED,
+    Disposition.WRONG_NUMBER: PLAN_NO_NUMBER,
+    Disposition.INVALID_NUMBER: PLAN_NO_NUMBER,
+}
+"""How one contact of a plan ends so that its others with this person end too, and why. Any other end leaves them: who
+was not reached, or is with a doctor by now, is called again on the next of the plan's days."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallFacts:
     """A callback as it stands. `numbers` are address ids, the preferred first; `due` is not before when.
 
-    `ends_at` (None: never) is the plan's end. `zone` is the person's, `hours` the part of the day they asked for.
+    `plan` names whose windows and attempts count. `ends_at` (None: never) is the plan's end. `zone` is the person's,
+    `hours` the part of the day they asked for.
     `wished`: the customer named this time, so the requested windows count and no holiday (C.7 row 9).
     """
 
     state: CallbackState
-    group: FollowUpGroup
+    plan: str
     zone: str
     due: datetime
     numbers: tuple[int, ...]
@@ -98,17 +109,19 @@ def decide(
         return Wait(None, WaitReason.ENDED)
     if any(attempt.disposition is None for attempt in attempts):
         return Wait(None, WaitReason.UNDER_WAY)
-    end = _ending(callback, attempts, policies.calls)
+    plan_id = FollowUpGroup.REQUESTED if callback.wished else callback.plan
+    plan = policies.plans[plan_id]
+    calls = replace(policies.calls, attempts=plan.attempts) if plan.attempts else policies.calls
+    end = _ending(callback, attempts, calls)
     if end is not None:
         return end
-    number, ready_at = _next_number(callback, attempts, policies.calls)
+    number, ready_at = _next_number(callback, attempts, calls)
     earliest = max(callback.due, ready_at or callback.due)
-    group = FollowUpGroup.REQUESTED if callback.wished else callback.group
     own = (daily(callback.hours),) if callback.hours else ()
     opening = next_open(
         max(earliest, now),
-        (*call_windows(group, policies), *own),
-        calendar.without_holidays() if group is FollowUpGroup.REQUESTED else calendar,
+        (*call_windows(plan_id, policies), *own),
+        calendar.without_holidays() if plan.trigger is Trigger.WISH else calendar,
         callback.zone,
         seasons=policies.seasons,
         not_after=callback.ends_at,
@@ -117,7 +130,7 @@ def decide(
     if isinstance(opening, Closed):
         if opening.reason is Reason.SEASONS_UNSET:
             return Wait(None, WaitReason.SEASONS_UNSET)
-        return _gave_up(attempts, policies.calls)
+        return _gave_up(attempts, calls)
     if opening.start <= now:
         return Dial(number, opening.end)
     if earliest <= now or opening.start > earliest:

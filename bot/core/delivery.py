@@ -7,8 +7,10 @@ matter. Proof that it arrived beats a failure; nothing moves a row that is heard
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from bot.core.words import ChannelName, DeliveryState, Purpose, Report, Sent
 
@@ -142,6 +144,38 @@ def still_unknown(row: Row, now: datetime) -> Change | None:
     if _expired(row, now):
         return None  # it may have arrived: unknown is the honest word
     return Change(DeliveryState.QUEUED, not_before=now)
+
+
+class Progress(StrEnum):
+    """How far a line got, as whoever wrote it reads it."""
+
+    WAITING = "waiting"
+    SENT = "sent"
+    DELIVERED = "delivered"
+    READ = "read"
+    UNSURE = "unsure"
+    FAILED = "failed"
+
+
+BEHIND: Mapping[DeliveryState, Progress] = {
+    DeliveryState.FAILED: Progress.FAILED,
+    DeliveryState.EXPIRED: Progress.FAILED,
+    DeliveryState.CANCELLED: Progress.FAILED,
+    DeliveryState.UNKNOWN: Progress.UNSURE,
+    DeliveryState.QUEUED: Progress.WAITING,
+    DeliveryState.SENDING: Progress.WAITING,
+    DeliveryState.ACCEPTED: Progress.SENT,
+    DeliveryState.DELIVERED: Progress.DELIVERED,
+    DeliveryState.HEARD: Progress.READ,
+    DeliveryState.READ: Progress.READ,
+}
+"""What a row's state is to its writer, the furthest behind first."""
+
+
+def progress(parts: Iterable[DeliveryState]) -> Progress:
+    """How far a line of several parts got: as far as the part furthest behind."""
+    order = list(BEHIND)
+    return BEHIND[min(parts, key=order.index)]
 
 
 def resends(purpose: Purpose, channel: ChannelName) -> int:

@@ -31,6 +31,25 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """From an instant up to another, which is not in it; both are zone-aware."""
+
+    start: datetime
+    end: datetime
+
+    def __contains__(self, at: datetime) -> bool:
+        return self.start <= at < self.end
+
+    def halves(self) -> tuple[Span, Span]:
+        middle = self.start + (self.end - self.start) / 2
+        return Span(self.start, middle), Span(middle, self.end)
+
+
+class TooManyError(Exception):
+    """A span holds more than MAX_ROWS rows: a shorter one is to be asked for."""
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """Something to be done in the operator's system; the same `idempotency_key` again must change nothing twice."""
 
@@ -68,10 +87,13 @@ class Health:
 
 
 class Facts(Protocol):
-    """What the program asks. Neither method raises, and neither may be awaited inside a transaction."""
+    """What the program asks. No method raises unless it says so, and none may be awaited inside a transaction."""
 
     async def rows(self, question: Question) -> tuple[Row, ...] | None:
         """None: it is not known. No rows: it is known that there are none."""
+
+    async def moved(self, question: Question, span: Span) -> tuple[Row, ...] | None:
+        """Of the orders a question means, those that moved within a span; like `rows`, but for TooManyError."""
 
     async def change(self, change: Change) -> Changed: ...
 
@@ -153,6 +175,12 @@ TABLES: Mapping[str, Mapping[str, Column]] = {
     },
 }  # fmt: skip
 """The tables of every source. Text comes in both languages, `…_zh` and `…_en`; English left out is shown in Chinese."""
+
+
+def moved_at(order: Row) -> datetime:
+    """When an order moved last, as far as its row tells."""
+    at: datetime = order.get("trace_at") or order["ordered_at"]
+    return at
 
 
 def localised(row: Row, name: str, language: Language) -> str | None:

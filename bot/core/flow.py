@@ -36,7 +36,7 @@ from bot.core.filling import (
 from bot.core.flow_run import MAX_ACTS, Run
 from bot.core.flow_state import Frame, State, Step, Turn, Visit
 from bot.core.payload import IntentPayload, SlotsPayload, read_payload
-from bot.core.words import Entity, Parse
+from bot.core.words import ChannelName, Entity, Parse
 
 __all__ = ["Book", "Frame", "State", "Step", "Turn", "Visit", "begin", "resume", "silence", "step"]
 
@@ -101,9 +101,11 @@ def resume(book: Book, state: State, result: Mapping[str, Any], context: Mapping
 
 
 def silence(book: Book, state: State, context: Mapping[str, Any], now: datetime) -> Step:
-    """The customer said nothing for as long as the channel's policy allows."""
+    """The customer said nothing for as long as the channel's policy allows; on the telephone that counts like words
+    that were not understood."""
     del now
-    run = Run(book, replace(state, silences=state.silences + 1, last=(), acts=0), context)
+    in_vain = state.misses + (context.get("channel") == ChannelName.VOICE)
+    run = Run(book, replace(state, silences=state.silences + 1, misses=in_vain, last=(), acts=0), context)
     run.start("pattern_user_silence")
     run.advance()
     return run.step()

@@ -34,10 +34,10 @@ class Frame:
 class State:
     """`State()` is a conversation that has not begun.
 
-    `misses`, `silences` and `anger` count what happened in a row; `turns` counts the customer's messages; `acts` the
-    actions since the last one. `offered` are the choices last shown, `last` what was last said, `topic` the last flow
-    that was no repair, `request` the message that started it and `said` the last one, as far as a case's subject
-    needs them.
+    `misses` (messages not understood, on the telephone silences too), `silences` and `anger` count what happened in a
+    row; `turns` counts the customer's messages; `acts` the actions since the last one. `offered` are the choices last
+    shown, `last` what was last said, `topic` the last flow that was no repair, `request` the message that started it
+    and `said` the last one, as far as a case's subject needs them.
     """
 
     stack: tuple[Frame, ...] = ()

@@ -10,10 +10,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from bot.core.policy import Ladder, Rung
-from bot.core.words import Role
+from bot.core.policy import Ladder, Rung, Tell, Way
+from bot.core.words import CaseKind, Role, Urgency
 
-Roster = Mapping[Role, tuple[int, ...]]  # staff ids on duty or on call now, by role, the first to tell first
+COMPLAINT, SYSTEM_FAULT, MEDIA = "complaint", "system_fault", "media"  # ladders besides those named after an urgency
+TOP = 3  # the highest level of a complaint: the centre's manager (REQ-E05)
+
+
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """Staff ids who may be told now: those on duty by role, and those on call, the first to tell first."""
+
+    roles: Mapping[Role, tuple[int, ...]]
+    on_call: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +30,8 @@ class Subject:
     """An escalation as it stands.
 
     `notified` notifications were made, the latest at `last_notified_at`; the first goes to rung `first_rung` (a
-    reopened complaint starts one level higher, REQ-E07). `declined` are staff ids that handed it on.
+    reopened complaint starts one level higher, REQ-E07). `owner` has it in hand; `declined` are staff ids that handed
+    it on.
     """
 
     started_at: datetime
@@ -30,17 +40,18 @@ class Subject:
     first_rung: int = 0
     acknowledged_at: datetime | None = None
     closed_at: datetime | None = None
+    owner: int | None = None
     declined: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Notify:
-    """Tell these people now, then record `notified` + 1. No people: nobody of these roles is on duty, which is a gap
-    to show; the next rung is then due at once. `rung` counts from 0; `repeat` is 0 at first, then 1, 2 …"""
+    """Tell these people now, in these ways, then record `notified` + 1. No people: nobody of this rung is on duty,
+    which is a gap to show; the next rung is then due at once. `rung` counts from 0; `repeat` is 0 at first, then 1 …"""
 
     rung: int
-    roles: tuple[Role, ...]
     people: tuple[int, ...]
+    how: tuple[Way, ...]
     repeat: int = 0
 
 
@@ -66,7 +77,25 @@ def next_rung(policy: Ladder, subject: Subject, roster: Roster, now: datetime) -
     if due > now:
         return Wait(due)
     rung, repeat = _place(policy, subject, subject.notified)
-    return Notify(rung, policy.rungs[rung].roles, _people(policy.rungs[rung], subject, roster), repeat)
+    step = policy.rungs[rung]
+    return Notify(rung, _people(step, subject, roster), step.ways, repeat)
+
+
+def ladder_for(kind: CaseKind, urgency: Urgency) -> str:
+    """The ladder a case climbs: an ordinary complaint and the media their own (E15), everything else its urgency's."""
+    if kind is CaseKind.MEDIA:
+        return MEDIA
+    return COMPLAINT if kind is CaseKind.COMPLAINT and urgency is Urgency.ORDINARY else urgency.value
+
+
+def level_of(rung: int) -> int:
+    """The level of a case whose rung was told: the leader's is 1, the manager's 3 (REQ-E05)."""
+    return min(rung + 1, TOP)
+
+
+def rung_for(level: int) -> int:
+    """The rung from which a case of this level climbs; `level_of` turned round. 0 is nobody's yet."""
+    return max(level - 1, 0)
 
 
 def _place(policy: Ladder, subject: Subject, step: int) -> tuple[int, int]:
@@ -79,7 +108,7 @@ def _place(policy: Ladder, subject: Subject, step: int) -> tuple[int, int]:
 def _due(policy: Ladder, subject: Subject, roster: Roster) -> datetime | None:
     """When the next notification is due; None if there is none left."""
     rung, repeat = _place(policy, subject, subject.notified)
-    if repeat > policy.repeats or (repeat and policy.repeat is None):
+    if repeat and (policy.repeat is None or (policy.repeats is not None and repeat > policy.repeats)):
         return None
     if repeat and policy.repeat is not None:
         return (subject.last_notified_at or subject.started_at) + policy.repeat
@@ -92,6 +121,11 @@ def _due(policy: Ladder, subject: Subject, roster: Roster) -> datetime | None:
 
 
 def _people(rung: Rung, subject: Subject, roster: Roster) -> tuple[int, ...]:
-    """Everybody on duty in the rung's roles who did not hand it on; each once, in the rung's order."""
-    told = dict.fromkeys(person for role in rung.roles for person in roster.get(role, ()))
+    """The rung's people who did not hand it on; each once, the owner and those on call before the roles."""
+    named = {
+        Tell.OWNER: () if subject.owner is None else (subject.owner,),
+        Tell.ON_CALL: roster.on_call,
+    }
+    told = dict.fromkeys(person for who in rung.people for person in named[who])
+    told |= dict.fromkeys(person for role in rung.roles for person in roster.roles.get(role, ()))
     return tuple(person for person in told if person not in subject.declined)

@@ -24,6 +24,16 @@ class MediaKind(StrEnum):
     DOCUMENT = "document"
 
 
+MARKS: Mapping[MediaKind, str] = {
+    MediaKind.PHOTO: "[图片]",
+    MediaKind.VOICE: "[语音]",
+    MediaKind.AUDIO: "[音频]",
+    MediaKind.VIDEO: "[视频]",
+    MediaKind.DOCUMENT: "[文件]",
+}
+"""What stands in a transcript where a file has no words, so that lists and searches show it."""
+
+
 class MediaState(StrEnum):
     """A file waits to be fetched from the provider, is kept, or could not be."""
 
@@ -43,6 +53,30 @@ class Attachment:
     name: str = ""
     mime: str = ""
     size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Enclosure:
+    """A file of ours that goes out with a delivery: `file` is the random name it is kept by, `mime` is proved."""
+
+    kind: MediaKind
+    name: str
+    mime: str
+    file: str
+
+    @property
+    def called(self) -> str:
+        """A name to save it by."""
+        return self.name or self.kind + next((ending for ending, mime in ENDINGS.items() if mime == self.mime), "")
+
+
+def mark(kind: MediaKind, name: str = "") -> str:
+    """The words that stand for a file.
+
+    >>> mark(MediaKind.DOCUMENT, "报价.pdf")
+    '[文件] 报价.pdf'
+    """
+    return f"{MARKS[kind]} {name}".rstrip()
 
 
 def _iso_media(head: bytes) -> bool:
@@ -80,6 +114,25 @@ TYPES: Mapping[str, Callable[[bytes], bool]] = {
 }
 """The types that are kept, each with what its first bytes must look like."""
 
+ENDINGS: Mapping[str, str] = {
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".png": "image/png",
+    ".gif": "image/gif",
+    ".webp": "image/webp",
+    ".ogg": "audio/ogg",
+    ".mp3": "audio/mpeg",
+    ".m4a": "audio/mp4",
+    ".mp4": "video/mp4",
+    ".mov": "video/quicktime",
+    ".pdf": "application/pdf",
+    ".txt": "text/plain",
+    ".docx": f"{_OFFICE}wordprocessingml.document",
+    ".xlsx": f"{_OFFICE}spreadsheetml.sheet",
+    ".pptx": f"{_OFFICE}presentationml.presentation",
+}
+"""How names of these types end, the usual ending first."""
+
 SAME = {"image/jpg": "image/jpeg", "audio/x-m4a": "audio/mp4", "audio/m4a": "audio/mp4", "audio/mp3": "audio/mpeg"}
 SHOWN = frozenset(mime for mime in TYPES if mime.startswith(("image/", "audio/", "video/")))
 """What a browser shows in the page; the rest is only ever saved."""
@@ -89,6 +142,28 @@ def type_of(claimed: str) -> str:
     """The type's one name, without parameters."""
     plain = claimed.partition(";")[0].strip().casefold()
     return SAME.get(plain, plain)
+
+
+def kind_of(mime: str) -> MediaKind:
+    """How a type is called.
+
+    >>> kind_of("image/png"), kind_of("text/plain")
+    (<MediaKind.PHOTO: 'photo'>, <MediaKind.DOCUMENT: 'document'>)
+    """
+    kinds = {"image": MediaKind.PHOTO, "audio": MediaKind.AUDIO, "video": MediaKind.VIDEO}
+    return kinds.get(mime.partition("/")[0], MediaKind.DOCUMENT)
+
+
+def claimed_type(mime: str, name: str) -> str:
+    """The type a browser says a file has, or where it does not know (it knows few office formats), what its name ends
+    with says.
+
+    >>> claimed_type("application/octet-stream", "报价.pdf")
+    'application/pdf'
+    """
+    told = type_of(mime)
+    dot, ending = safe_name(name).casefold().rpartition(".")[1:]
+    return told if told in TYPES else ENDINGS.get(dot + ending, told)
 
 
 def refusal(attachment: Attachment) -> str | None:
@@ -108,6 +183,15 @@ def is_what_it_says(mime: str, content: bytes) -> bool:
     """
     looks = TYPES.get(mime)
     return bool(content) and looks is not None and looks(content[:4096])
+
+
+def kept_at(file: str) -> str:
+    """Where a kept file lies in the folder of all of them.
+
+    >>> kept_at("a1b2c3")
+    'a1/a1b2c3'
+    """
+    return f"{file[:2]}/{file}"
 
 
 def safe_name(name: str) -> str:

@@ -7,7 +7,7 @@ The gate is asked twice: when something is planned, and again at the moment it g
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from enum import StrEnum
 
@@ -26,23 +26,25 @@ RULES = (
     Rule.WINDOW,
     Rule.QUIET_HOURS,
     Rule.FREQUENCY,
+    Rule.ONE_CALL,
 )
 
 # A reply goes out whenever somebody writes. What a customer asked for needs no further consent and is not held up by
 # holidays (REQ-C05), but respects the night. A notice about their own order or outage keeps to the day only (REQ-C29).
 # Follow-ups and marketing keep to everything (REQ-C04, REQ-C05, REQ-C09, REQ-C39). An emergency passes a STOP, the
 # night and the caps, and an audit entry says so (REQ-F32). A drill reaches staff and test addresses only (REQ-F54).
+# Nobody is rung on a second telephone while we talk to them on the first, whatever for.
 TABLE: Mapping[Purpose, Mapping[Rule, Cell]] = {
     purpose: dict(zip(RULES, cells, strict=True))
     for purpose, cells in {
-        #                            drill stop consent holiday window quiet frequency
-        Purpose.REPLY:              (A,    E,   E,      E,      E,     E,    E),
-        Purpose.REQUESTED_CALLBACK: (A,    A,   E,      E,      A,     A,    A),
-        Purpose.SERVICE_NOTICE:     (A,    A,   E,      E,      E,     A,    A),
-        Purpose.FOLLOW_UP:          (A,    A,   A,      A,      A,     A,    A),
-        Purpose.MARKETING:          (A,    A,   A,      A,      A,     A,    A),
-        Purpose.EMERGENCY:          (A,    O,   E,      E,      E,     O,    O),
-        Purpose.STAFF_ALERT:        (A,    E,   E,      E,      E,     E,    E),
+        #                            drill stop consent holiday window quiet frequency one call
+        Purpose.REPLY:              (A,    E,   E,      E,      E,     E,    E,        E),
+        Purpose.REQUESTED_CALLBACK: (A,    A,   E,      E,      A,     A,    A,        A),
+        Purpose.SERVICE_NOTICE:     (A,    A,   E,      E,      E,     A,    A,        A),
+        Purpose.FOLLOW_UP:          (A,    A,   A,      A,      A,     A,    A,        A),
+        Purpose.MARKETING:          (A,    A,   A,      A,      A,     A,    A,        A),
+        Purpose.EMERGENCY:          (A,    O,   E,      E,      E,     O,    O,        A),
+        Purpose.STAFF_ALERT:        (A,    E,   E,      E,      E,     E,    E,        E),
     }.items()
 }  # fmt: skip
 
@@ -76,11 +78,15 @@ class Consent:
 
 @dataclass(frozen=True, slots=True)
 class Contacted:
-    """We reached out to this person (a call that is still under way counts)."""
+    """We reached out to this person (a call that is still under way counts).
+
+    `reached` False: it rang and nobody answered, which counts for the carriers' caps and not for ours.
+    """
 
     at: datetime
     channel: ChannelName
     purpose: Purpose
+    reached: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +96,7 @@ class ContactFacts:
     `zone` is theirs, an IANA name. `do_not_contact` joins what person and address say. `recent_contacts` must reach
     back as far as the longest cap; order does not matter. `hours` is the part of the day they asked for, in their own
     time; `not_before` and `not_after` bound this contact once. `test_address`: it belongs to staff or to a test.
+    `on_the_phone`: another call of ours to them is up.
     """
 
     zone: str
@@ -103,6 +110,7 @@ class ContactFacts:
     not_after: datetime | None = None
     drill: bool = False
     test_address: bool = False
+    on_the_phone: bool = False
 
 
 class Why(StrEnum):
@@ -114,9 +122,11 @@ class Why(StrEnum):
     CONSENT_WITHDRAWN = "consent_withdrawn"
     HOLIDAY = "holiday"
     OUTSIDE_WINDOW = "outside_window"
+    BLOCKED_DAY = "blocked_day"
     SEASONS_UNSET = "seasons_unset"
     NIGHT = "night"
     TOO_OFTEN = "too_often"
+    ON_THE_PHONE = "on_the_phone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +197,9 @@ class _Question:
             case Rule.QUIET_HOURS:
                 return None if self._open(reachable_hours(self.channel, self.policies)) else Why.NIGHT
             case Rule.FREQUENCY:
-                return Why.TOO_OFTEN if self._free_at() > self.now else None
+                return Why.TOO_OFTEN if self._uncapped_at() > self.now else None
+            case Rule.ONE_CALL:
+                return Why.ON_THE_PHONE if self._talking() else None
 
     def until(self, rule: Rule, why: Why) -> datetime | None:
         """When everything that waiting can mend is mended."""
@@ -199,11 +211,13 @@ class _Question:
             windows += self._windows()
         if cells[Rule.QUIET_HOURS] is Cell.APPLIES:
             windows += reachable_hours(self.channel, self.policies)
-        holds = cells[Rule.HOLIDAY] is Cell.APPLIES
+        calendar = self.calendar if cells[Rule.HOLIDAY] is Cell.APPLIES else self.calendar.without_holidays()
+        if cells[Rule.WINDOW] is not Cell.APPLIES:
+            calendar = replace(calendar, blocked=frozenset())
         opening = next_open(
             self._free_at(),
             windows or (ALWAYS,),
-            self.calendar if holds else self.calendar.without_holidays(),
+            calendar,
             self.facts.zone,
             seasons=self.policies.seasons,
             not_before=self.facts.not_before,
@@ -225,9 +239,11 @@ class _Question:
         if (before and self.now < before) or (after and self.now >= after):
             return Why.OUTSIDE_WINDOW
         windows, today = self._windows(), local_date(self.now, self.facts.zone)
+        if today in self.facts.blocked or today in self.calendar.blocked:
+            return Why.BLOCKED_DAY
         if any(each.seasonal for each in windows) and season_on(today, self.policies.seasons) is None:
             return Why.SEASONS_UNSET
-        return None if today not in self.facts.blocked and self._open(windows) else Why.OUTSIDE_WINDOW
+        return None if self._open(windows) else Why.OUTSIDE_WINDOW
 
     def _windows(self) -> tuple[Windows, ...]:
         names = self.window_names or self.policies.hours.purposes.get(self.purpose, ())
@@ -238,16 +254,24 @@ class _Question:
         return (*self.policies.hours.named(names), *own) or (ALWAYS,)
 
     def _open(self, windows: Sequence[Windows]) -> bool:
-        """By the clock and the weekday; holidays are a rule of their own."""
+        """By the clock and the weekday; days without calls are rules of their own."""
         return is_open(
             self.now,
             windows,
-            self.calendar.without_holidays(),
+            Calendar(workdays=self.calendar.workdays),
             self.facts.zone,
             seasons=self.policies.seasons,
         )
 
+    def _talking(self) -> bool:
+        return self.channel is ChannelName.VOICE and self.facts.on_the_phone
+
     def _free_at(self) -> datetime:
+        """The first moment from now on at which no cap is full and the line is likely to be free."""
+        free = self._uncapped_at()
+        return max(free, self.now + self.policies.calls.between_numbers) if self._talking() else free
+
+    def _uncapped_at(self) -> datetime:
         """The first moment from now on at which no cap is full."""
         recent, frequency = self.facts.recent_contacts, self.policies.frequency
         free = self.now
@@ -256,7 +280,8 @@ class _Question:
                 free, _below(frequency.calls, [c.at for c in recent if c.channel is ChannelName.VOICE], self.now)
             )
         if self.purpose in STOPPED:
-            free = max(free, _below(frequency.follow_ups, [c.at for c in recent if c.purpose in STOPPED], self.now))
+            reached = [c.at for c in recent if c.reached and c.purpose in STOPPED]
+            free = max(free, _below(frequency.follow_ups, reached, self.now))
         return free
 
 

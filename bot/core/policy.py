@@ -14,7 +14,9 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
 
-from bot.core.words import ChannelName, Disposition, FollowUpGroup, Language, Purpose, RepairStage, Role, Urgency
+from bot.core.occupancy import Limits
+from bot.core.plan import Plan
+from bot.core.words import ChannelName, Disposition, Language, Purpose, RepairStage, Role, Urgency
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,53 +177,86 @@ class Calls:
     `attempts` counts calls that rang; `unrung` bounds those that never did. `spacing` is the least time before the same
     number is dialled again, by how the last call to it ended: a disposition without a spacing ends the callback.
     `between_numbers` is the least time before another number of the same person. A call rings for `ring`, and silence
-    on the line gets a word after `listen` (REQ-E24).
+    on the line gets a word after `listen` (REQ-E24); after `failures` in a row, silences or words not understood, a
+    person takes over. `silent_sms`: a caller who never said a word is offered a call by text. At most `at_once` calls
+    of ours are up at the same time (None: the carrier sets no bound).
     """
 
     attempts: int
     unrung: int
     spacing: Mapping[Disposition, timedelta]
     between_numbers: timedelta
+    at_once: int | None
     ring: timedelta
     listen: timedelta
+    failures: int
+    silent_sms: bool
     machine: OnMachine
     last_sms: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """When and how a group is followed up (REQ-C06..C08, REQ-C31).
+class Exchange:
+    """What a customer may say, and what we say to it."""
 
-    The first try is the first window from `after_days` days after the event on (0: from the event itself; None: not
-    set, scheduling is refused); it is late past the end of day `within_days` (None: never late). After the day of the
-    first try the plan keeps trying on `tries_for_days` more open days.
-    """
+    ask: Bilingual
+    answer: Bilingual
 
-    flow: str
-    windows: tuple[str, ...]
-    after_days: int | None
-    within_days: int | None
-    tries_for_days: int
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """What an agent should know before dialling for a plan: why we call, likely questions, and what to say when the
+    person would rather not talk (REQ-C20)."""
+
+    reason: Bilingual
+    questions: tuple[Exchange, ...]
+    refusals: tuple[Exchange, ...]
 
 
 # ── people ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+class Tell(StrEnum):
+    """Whom a rung tells besides the holders of its roles."""
+
+    OWNER = "owner"  # of the case, the conversation or the incident
+    ON_CALL = "on_call"  # whoever the roster has on call now (REQ-F03)
+
+
+class Way(StrEnum):
+    """How somebody of the staff is told; by all but the console they can also answer where they are (REQ-F60)."""
+
+    CONSOLE = "console"
+    TELEGRAM = "telegram"
+    SMS = "sms"
+    VOICE = "voice"
+
+
+WAYS = (Way.CONSOLE, Way.TELEGRAM)  # where a rung says nothing
+
+
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """So long after the start, tell everybody on duty in these roles."""
+    """So long after the start, tell `people` and everybody on duty in `roles`, in the ways of `how`."""
 
     after: timedelta
-    roles: tuple[Role, ...]
+    roles: tuple[Role, ...] = ()
+    people: tuple[Tell, ...] = ()
+    how: tuple[Way, ...] = ()
+
+    @property
+    def ways(self) -> tuple[Way, ...]:
+        return self.how or WAYS
 
 
 @dataclass(frozen=True, slots=True)
 class Ladder:
-    """An escalation's rungs, lowest first; then the last one again each `repeat`, at most `repeats` times."""
+    """An escalation's rungs, lowest first; then the last one again each `repeat`, at most `repeats` times (None: until
+    somebody takes it)."""
 
     rungs: tuple[Rung, ...]
     repeat: timedelta | None
-    repeats: int
+    repeats: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +269,8 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Sla:
-    """Service standards: seconds in a conversation (REQ-B01, REQ-B02, REQ-B05), business time on a case.
+    """Service standards: seconds in a conversation (REQ-B01, REQ-B02, REQ-B05), characters a minute of whoever types
+    (REQ-B04), business time on a case.
 
     `warn_at` is the share of a deadline after which it warns. For the segments in `always_open` every hour is a
     business hour (REQ-B09).
@@ -243,17 +279,49 @@ class Sla:
     first_reply_target: timedelta
     first_reply_limit: timedelta
     answer_limit: timedelta
+    typing_speed: int
     cases: Mapping[Urgency, Target]
     warn_at: float
     hours: Windows
     always_open: frozenset[str]
 
+    @property
+    def waits(self) -> tuple[timedelta, timedelta, timedelta]:
+        """How long somebody waits for words before it is soon, later and too long."""
+        return self.first_reply_target, self.first_reply_limit, self.answer_limit
+
 
 @dataclass(frozen=True, slots=True)
 class Agents:
-    """`capacity` conversations at once."""
+    """`capacity` conversations at once.
+
+    What nobody has taken after `assign_after` is given to somebody. Who leaves a customer without an answer is told
+    after `warn_after` and has it taken from them after `move_after`. Customers in the queue hear their place each
+    `place_every`. None: never.
+    """
 
     capacity: int
+    assign_after: timedelta | None
+    warn_after: timedelta | None
+    move_after: timedelta | None
+    place_every: timedelta | None
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """Whoever holds one of these roles signs in with a second factor, and sets theirs up before anything else."""
+
+    second_factor: frozenset[Role]
+
+
+@dataclass(frozen=True, slots=True)
+class Cover:
+    """When somebody must be down for it on the roster: on call, and as the duty's leader (REQ-B25, B32, F03). Gaps are
+    told `warn_ahead` before they come."""
+
+    on_call: Windows
+    leader: Windows
+    warn_ahead: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,6 +442,36 @@ class Broadcast:
     currency: str
 
 
+@dataclass(frozen=True, slots=True)
+class Reports:
+    """From `daily_at` on, in the centre's own zone, yesterday's follow-up report is written and people are reminded of
+    the next steps they owe (REQ-C16, C17)."""
+
+    daily_at: time
+
+
+class ExportRule(StrEnum):
+    """Whether an export with people's data waits for a second person (REQ-G09)."""
+
+    APPROVE = "approve"
+    DIRECT = "direct"
+
+
+@dataclass(frozen=True, slots=True)
+class Privacy:
+    """Numbers and addresses, shown with a reason, are masked again after `shown_for`; whoever has those of `unusual`
+    many people shown is told about (REQ-G14). `exports` says by kind what waits for approval (a kind that is not named
+    does); a file is kept for `exports_kept`. What somebody asks about their own data is answered within
+    `answer_within`.
+    """
+
+    shown_for: timedelta
+    unusual: Cap
+    exports: Mapping[str, ExportRule]
+    exports_kept: timedelta
+    answer_within: timedelta
+
+
 class RetentionClass(StrEnum):
     """REQ-G01."""
 
@@ -382,16 +480,34 @@ class RetentionClass(StrEnum):
     SHORT = "short"
 
 
+class RecordKind(StrEnum):
+    """What is kept, each with its own period (REQ-G01, G17). An incident's announcements go with the incident."""
+
+    INCIDENT = "incident"
+    REVIEW = "review"  # of an incident, and part of its file
+    DRILL = "drill"
+    COMPLAINT = "complaint"
+    CASE = "case"  # every other case, with its found item, repair and visits
+    FOLLOW_UP = "follow_up"  # a callback with its attempts, answers and next steps
+    SATISFACTION = "satisfaction"  # what a customer said of a conversation
+    TRANSCRIPT = "transcript"  # a conversation's lines and the files sent in it
+    RECORDING = "recording"
+    BY_HAND = "by_hand"  # calls written down while the system was down
+
+
 @dataclass(frozen=True, slots=True)
 class Retention:
     """How long records are kept, by class; `classes` gives each kind of record its class.
 
-    `long` None: never proposed for disposal.
+    `long` None: never proposed for disposal. `look_at`: from then on, in the centre's zone, what is due is proposed,
+    once a day. `loan` is how long an archived file is lent (REQ-G07).
     """
 
     short: timedelta
     long: timedelta | None
-    classes: Mapping[str, RetentionClass]
+    classes: Mapping[RecordKind, RetentionClass]
+    look_at: time
+    loan: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -406,10 +522,13 @@ class Policies:
     hours: Hours
     frequency: Frequency
     calls: Calls
-    plans: Mapping[FollowUpGroup, Plan]
+    plans: Mapping[str, Plan]
     ladders: Mapping[str, Ladder]
     sla: Sla
     agents: Agents
+    occupancy: Limits
+    cover: Cover
+    sign_in: SignIn
     chat: Chat
     facts: FactSource
     warranty: Warranty
@@ -417,4 +536,6 @@ class Policies:
     visits: Visits
     rates: Mapping[ChannelName, Rate]
     broadcast: Broadcast
+    reports: Reports
+    privacy: Privacy
     retention: Retention

@@ -1,7 +1,7 @@
 """What a call says and listens for, as values: the seam between the voice service and the channel that speaks.
 
-The service (bot/services/voice.py) decides what is said next; a channel that `Speaks` makes the carrier's document of
-it.
+The service (bot/services/calls/voice.py) decides what is said next; a channel that `Speaks` makes the carrier's
+document of it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,12 @@ from urllib.parse import urlencode
 
 from bot.core.words import Channel, Incoming, Language, Report, Say
 
-DOOR = "/twilio/voice"
+DOOR, STATUS, RECORDED = "/voice", "/status", "/recording"
+"""Where calls ask what is next, where a leg's state is told, where a finished recording is; below the carrier's own."""
+
+
+class BadCallError(ValueError):
+    """The request is not one the door gave out."""
 
 
 def door(**query: Any) -> str:
@@ -44,7 +49,38 @@ class HangUp:
     """Say goodbye and end the call."""
 
 
-Next = Listen | GoOn | HangUp
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A beep, then what is said is recorded, `seconds` at most: on to `url` with it, to `silent_url` where nothing was
+    said. Once the recording may be fetched, `ready_url` is told."""
+
+    url: str
+    silent_url: str
+    ready_url: str
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """Ring `number` (E.164) for `seconds` and connect the two.
+
+    Whoever answers hears the document at `whisper_url` first and is connected where it ends with Connect; None: at
+    once. When that leg is over, or nobody came, the call goes on at `url`. `delivery_id` is the leg's outbox row.
+    """
+
+    number: str
+    url: str
+    whisper_url: str | None
+    delivery_id: int
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """The end of a whisper: the two are connected now."""
+
+
+Next = Listen | GoOn | HangUp | Record | Dial | Connect
 
 
 @runtime_checkable
@@ -58,6 +94,10 @@ class Speaks(Channel, Protocol):
     def carrier(self) -> str: ...
 
     def answer(self, says: Sequence[Say], language: Language, then: Next) -> str: ...
+
+    async def turn(self, call_sid: str, url: str) -> None:
+        """A call that is up goes on at `url` at once; one that has ended meanwhile is let be."""
+        ...
 
 
 class CallState(StrEnum):
@@ -101,6 +141,17 @@ class CallReport:
     error: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What a caller left: `sid` is the carrier's name of it, `source` where it is fetched. `words`: what it says, where
+    the carrier knows. A repeated one is the same by its `sid`."""
+
+    sid: str
+    source: str = ""
+    seconds: int = 0
+    words: str = ""
+
+
 class OptOut(StrEnum):
     """A word by which a text message stops or allows us to write; HELP asks who we are."""
 
@@ -120,6 +171,14 @@ class Switchboard(Protocol):
 
     async def delivery(self, report: Report) -> None: ...
 
-    async def text(self, text: Incoming, opt_out: OptOut | None = None, media: int = 0) -> None:
-        """A text message came. `opt_out`: the carrier took it so and answered it itself; `media`: pictures with it."""
+    async def answered_by(self, call_sid: str, delivery_id: int, who: str) -> None:
+        """The carrier found out, while the call is up, who answered it: "human", "machine_…", "fax", "unknown"."""
+        ...
+
+    async def recorded(self, conversation_id: int, recording: Recording) -> None:
+        """A recording may be fetched now, which the call itself may have told already."""
+        ...
+
+    async def text(self, text: Incoming, opt_out: OptOut | None = None) -> None:
+        """A text message came. `opt_out`: the carrier took it so and answered it itself."""
         ...

@@ -1,10 +1,10 @@
 """What a telephone does with TwiML: pure, from a document to what is heard and what is wanted next.
 
-    passage = play(document)          → what is heard, then Gather | Fetch | Over
+    passage = play(document)          → what is heard, then Gather | Record | Dial | Fetch | Over
     play(document, passage.at)        where a Gather got nothing: on from behind it
 
-Verbs: Say (with prosody and other speech marks inside), Play, Pause, Gather, Redirect, Hangup, Reject. A verb that is
-not listed raises BadTwimlError: better here than at a carrier.
+Verbs: Say (with prosody and other speech marks inside), Play, Pause, Gather, Record, Dial (with one Number), Redirect,
+Hangup, Reject. A verb that is not listed raises BadTwimlError: better here than at a carrier.
 (Meaning of verbs and defaults: Twilio documentation, "TwiML for Programmable Voice".)
 """
 
@@ -61,12 +61,46 @@ class Fetch:
 
 @dataclass(frozen=True, slots=True)
 class Over:
-    """The call ends; `rejected` says it was never answered ("busy" or "rejected")."""
+    """The call ends; `rejected` says it was never answered ("busy" or "rejected"). `ran_out`: the document has no more
+    verbs, which in a whisper connects the two."""
 
     rejected: str | None = None
+    ran_out: bool = False
 
 
-Then = Gather | Fetch | Over
+@dataclass(frozen=True, slots=True)
+class Record:
+    """After a beep, what is said is recorded until `finish` is pressed or `limit` seconds are over, and told to `url`;
+    where nothing is said the document goes on. `ready` is told once it may be fetched."""
+
+    url: str
+    limit: int = 3600
+    timeout: float = TIMEOUT
+    finish: str = "1234567890*#"
+    ready: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """`number` rings for `timeout` seconds; who answers hears `whisper` first. When it is over, `url` is told."""
+
+    number: str
+    url: str
+    whisper: str | None = None
+    timeout: float = 30.0
+    report: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """Two calls are connected, or about to be (`ringing`): what one says the other hears."""
+
+    peer: int
+    ringing: bool = False
+
+
+Then = Gather | Record | Dial | Talk | Fetch | Over
+KINDS: Mapping[str, type[Then]] = {kind.__name__: kind for kind in (Gather, Record, Dial, Talk, Fetch, Over)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +126,10 @@ def play(document: str, at: int = 0, *, url: str = "") -> Passage:
                 for nested in verb:
                     heard += _heard(nested)
                 return Passage(tuple(heard), _gather(verb, url), index + 1)
+            case "Record":
+                return Passage(tuple(heard), _record(verb, url), index + 1)
+            case "Dial":
+                return Passage(tuple(heard), _dial(verb, url), index + 1)
             case "Redirect":
                 return Passage(tuple(heard), Fetch(urljoin(url, _text(verb))), index + 1)
             case "Hangup":
@@ -100,7 +138,7 @@ def play(document: str, at: int = 0, *, url: str = "") -> Passage:
                 return Passage(tuple(heard), Over(verb.get("reason", "rejected")), index + 1)
             case _:
                 raise BadTwimlError(f"verb {index + 1} is none that can be played")
-    return Passage(tuple(heard), Over(), len(verbs))
+    return Passage(tuple(heard), Over(ran_out=True), len(verbs))
 
 
 def reply(gather: Gather, digits: str = "", speech: str = "") -> Fetch | None:
@@ -113,6 +151,13 @@ def reply(gather: Gather, digits: str = "", speech: str = "") -> Fetch | None:
     if gather.speech and speech.strip():
         return Fetch(gather.url, {"SpeechResult": speech.strip(), "Confidence": "1.0"})
     return Fetch(gather.url, {"Digits": ""}) if gather.empty else None
+
+
+def recorded(record: Record, sid: str, words: str) -> Fetch:
+    """What a Record makes of words, which are all there is where nothing carries a voice."""
+    spoken = max(1, round(len(words) / 4))  # seconds, as people talk
+    form = {"RecordingSid": sid, "RecordingDuration": str(min(spoken, record.limit)), "TranscriptionText": words}
+    return Fetch(record.url, form)
 
 
 def to_json(passage: Passage) -> dict[str, Any]:
@@ -131,7 +176,7 @@ def to_json(passage: Passage) -> dict[str, Any]:
 
 def from_json(stored: Mapping[str, Any]) -> Passage:
     fields = dict(stored["then"])
-    kind: type[Gather | Fetch | Over] = {"Gather": Gather, "Fetch": Fetch, "Over": Over}[fields.pop("kind")]
+    kind = KINDS[fields.pop("kind")]
     return Passage(tuple(Heard(**heard) for heard in stored["heard"]), kind(**fields), stored["at"])
 
 
@@ -184,6 +229,31 @@ def _gather(verb: ElementTree.Element, url: str) -> Gather:
         digits=digits or None,
         finish=verb.get("finishOnKey", FINISH),
         empty=verb.get("actionOnEmptyResult", "false") == "true",
+    )
+
+
+def _record(verb: ElementTree.Element, url: str) -> Record:
+    ready = verb.get("recordingStatusCallback")
+    return Record(
+        url=urljoin(url, verb.get("action", "")),
+        limit=int(_number(verb, "maxLength", 3600)),
+        timeout=_number(verb, "timeout", TIMEOUT),
+        finish=verb.get("finishOnKey", "1234567890*#"),
+        ready=urljoin(url, ready) if ready else None,
+    )
+
+
+def _dial(verb: ElementTree.Element, url: str) -> Dial:
+    numbers = list(verb)
+    if len(numbers) != 1 or numbers[0].tag != "Number":
+        raise BadTwimlError("a <Dial> without its one <Number>")
+    whisper, report = numbers[0].get("url"), numbers[0].get("statusCallback")
+    return Dial(
+        number=_text(numbers[0]),
+        url=urljoin(url, verb.get("action", "")),
+        whisper=urljoin(url, whisper) if whisper else None,
+        timeout=_number(verb, "timeout", 30.0),
+        report=urljoin(url, report) if report else None,
     )
 
 

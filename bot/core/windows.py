@@ -7,14 +7,15 @@ first, one that never happens the moment the clocks jump past it. Every search i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from itertools import islice
 from zoneinfo import ZoneInfo
 
-from bot.core.policy import ALWAYS, Policies, Season, Seasons, Windows, daily
+from bot.core.plan import Trigger
+from bot.core.policy import ALWAYS, Bilingual, Policies, Season, Seasons, Windows, daily
 from bot.core.words import ChannelName, FollowUpGroup
 
 HORIZON = timedelta(days=400)  # no opening within a year and a month: there is none
@@ -46,18 +47,21 @@ class Calendar:
     """Days off and make-up working days.
 
     `published_years`: years whose holidays are decreed; None where none need a decree, so nothing is provisional.
+    `blocked`: days the centre itself calls nobody on, not even who asked to be called. `names` are the holidays' own.
     """
 
     holidays: frozenset[date] = frozenset()
     workdays: frozenset[date] = frozenset()
     published_years: frozenset[int] | None = None
+    blocked: frozenset[date] = frozenset()
+    names: Mapping[date, Bilingual] = field(default_factory=dict)
 
     def provisional(self, day: date) -> bool:
         return self.published_years is not None and day.year not in self.published_years
 
     def without_holidays(self) -> Calendar:
         """For what holidays do not hold up: emergencies and callbacks a customer asked for (REQ-C05)."""
-        return Calendar(workdays=self.workdays)
+        return Calendar(workdays=self.workdays, blocked=self.blocked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +200,7 @@ def next_open(
 
 
 def follow_up_due(
-    group: FollowUpGroup,
+    plan_id: str,
     happened_at: datetime,
     now: datetime,
     policies: Policies,
@@ -206,16 +210,23 @@ def follow_up_due(
     not_before: datetime | None = None,
     not_after: datetime | None = None,
     blocked: frozenset[date] = frozenset(),
+    step: int = 0,
 ) -> Due | Refused:
-    """When a group's follow-up is due for an event, as recorded now (REQ-C06..C08, C.7 rows 1–6 and 10)."""
-    plan = policies.plans[group]
-    if plan.after_days is None:
+    """When a plan's contact is due for an event, as recorded now (REQ-C06..C08, C.7 rows 1–6 and 10).
+
+    `step` counts the plan's contacts from 0. A plan that only writes keeps its windows, but not the carriers' hours."""
+    plan = policies.plans[plan_id]
+    wanted = plan.steps[step]
+    if wanted.after_days is None:
         return Refused(Reason.DELAY_UNSET)
-    windows, seasons = call_windows(group, policies), policies.seasons
-    calendar = calendar.without_holidays() if group is FollowUpGroup.REQUESTED else calendar
+    windows, seasons = plan_windows(plan_id, policies), policies.seasons
+    calendar = calendar.without_holidays() if plan.trigger is Trigger.WISH else calendar
     event_day, today = local_date(happened_at, zone), local_date(now, zone)
-    first_day = event_day + timedelta(days=plan.after_days)
-    start = happened_at if plan.after_days == 0 else local_midnight(first_day, zone)
+    first_day = event_day + timedelta(days=wanted.after_days)
+    start = happened_at + wanted.after if wanted.after_days == 0 else local_midnight(first_day, zone)
+    if plan.ends_on is not None:
+        over = local_midnight(plan.ends_on + timedelta(days=1), zone)
+        not_after = min(not_after, over) if not_after else over
     opening = next_open(
         max(start, now), windows, calendar, zone,
         seasons=seasons, not_before=not_before, not_after=not_after, blocked=blocked,
@@ -229,9 +240,9 @@ def follow_up_due(
     opening_day = local_date(opening.start, zone)
     flags = [Flag.PROVISIONAL] if opening.provisional else []
     latest = opening.end
-    if plan.within_days is not None:
-        same_day = plan.within_days == 0
-        last_day = event_day + timedelta(days=plan.within_days)
+    if wanted.within_days is not None:
+        same_day = wanted.within_days == 0
+        last_day = event_day + timedelta(days=wanted.within_days)
         timely = [end for day in _days(first_day, last_day) for _, end in open_on(day) if same_day or end > start]
         if opening_day <= last_day:
             latest = max([latest, *timely])
@@ -306,9 +317,15 @@ def requested(
     return Offer(tuple(sorted(nearest, key=lambda slot: slot.start)))
 
 
-def call_windows(group: FollowUpGroup, policies: Policies) -> tuple[Windows, ...]:
-    """Where a call to this group may start: its plan's windows, by day, within the carriers' hours."""
-    names = policies.plans[group].windows
+def plan_windows(plan_id: str, policies: Policies) -> tuple[Windows, ...]:
+    """Where a contact of a plan may start: its windows, by day, and within the carriers' hours where it calls."""
+    plan = policies.plans[plan_id]
+    return (*policies.hours.named(plan.windows), *reachable_hours(plan.channels[0], policies))
+
+
+def call_windows(plan_id: str, policies: Policies) -> tuple[Windows, ...]:
+    """Where a call of a plan may start: its windows, by day, within the carriers' hours."""
+    names = policies.plans[plan_id].windows
     return (*policies.hours.named(names), *reachable_hours(ChannelName.VOICE, policies))
 
 
@@ -329,7 +346,7 @@ def _instant(day: date, at: time, zone: str) -> datetime:
 def _day_spans(
     day: date, windows: Windows, calendar: Calendar, zone: str, seasons: Seasons, blocked: frozenset[date]
 ) -> list[Span]:
-    if day in blocked or day in calendar.holidays:
+    if day in blocked or day in calendar.blocked or day in calendar.holidays:
         return []
     if day not in calendar.workdays and day.isoweekday() not in windows.weekdays:
         return []

@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
 
-from bot.core.media import Attachment
+from bot.core.media import Attachment, Enclosure
 
 
 class Language(StrEnum):
@@ -73,6 +73,7 @@ class Rule(StrEnum):
     CONSENT = "consent"
     FREQUENCY = "frequency"
     DRILL = "drill"
+    ONE_CALL = "one_call"
 
 
 class Cell(StrEnum):
@@ -176,7 +177,7 @@ class EscalationState(StrEnum):
 
 
 class FollowUpGroup(StrEnum):
-    """Whom a follow-up is for (REQ-C02, REQ-C06, REQ-C07), and a contact after a complaint (REQ-C31)."""
+    """Whom a follow-up is for (REQ-C02, REQ-C06, REQ-C07), and the other scheduled contacts (REQ-C09, C31..C34)."""
 
     VISITED_NO_PURCHASE = "visited_no_purchase"
     VISITED_PURCHASED = "visited_purchased"
@@ -185,6 +186,10 @@ class FollowUpGroup(StrEnum):
     OUTPATIENT_SURGERY = "outpatient_surgery"
     INPATIENT_SURGERY = "inpatient_surgery"
     AFTER_COMPLAINT = "after_complaint"
+    AFTER_REPAIR = "after_repair"
+    ORDER = "order"
+    UPKEEP = "upkeep"
+    CARE = "care"
     REQUESTED = "requested"
 
 
@@ -196,6 +201,18 @@ class CallbackState(StrEnum):
     DONE = "done"
     GIVEN_UP = "given_up"
     CANCELLED = "cancelled"
+
+
+class CallbackSource(StrEnum):
+    """Who or what asked for a call."""
+
+    CUSTOMER = "customer"  # in any channel (INT-05, INT-06)
+    QUEUE = "queue"  # somebody waiting for a person, who keeps their place
+    PLAN = "plan"  # a follow-up plan
+    COMPLAINT = "complaint"  # a complaint that was settled (REQ-C31)
+    RECOVERY = "recovery"  # a list made when an outage is over (REQ-C29)
+    DIARY = "diary"  # a colleague's own
+    API = "api"  # another system
 
 
 class Disposition(StrEnum):
@@ -211,6 +228,8 @@ class Disposition(StrEnum):
     ANOTHER_TIME = "another_time"
     ESCALATED = "escalated"
     OPTED_OUT = "opted_out"
+    UNREACHABLE = "unreachable"  # switched off, or out of the network's reach
+    INVALID_NUMBER = "invalid_number"
     FAILED = "failed"
     CANCELLED = "cancelled"
 
@@ -225,6 +244,36 @@ class IncidentState(StrEnum):
     ALL_CLEAR = "all_clear"
     REVIEWED = "reviewed"
     CLOSED = "closed"
+
+
+class IncidentSource(StrEnum):
+    """Who noticed an incident first (REQ-F06, F20)."""
+
+    STAFF = "staff"
+    MONITOR = "monitor"
+    CUSTOMERS = "customers"
+    API = "api"
+
+
+class StepKind(StrEnum):
+    """What kind of a step of a plan it is: something to do; the program telling people by itself when it falls due;
+    people told at once who each acknowledge; arriving on site; a decision to write down; a report to send."""
+
+    DO = "do"
+    TELL = "tell"
+    RELAY = "relay"
+    ARRIVE = "arrive"
+    DECIDE = "decide"
+    REPORT = "report"
+
+
+class StepState(StrEnum):
+    """A step waits for what it follows, is open, and ends done or dropped with a reason."""
+
+    WAITING = "waiting"
+    OPEN = "open"
+    DONE = "done"
+    DROPPED = "dropped"
 
 
 class BroadcastKind(StrEnum):
@@ -347,9 +396,9 @@ class Incoming:
 
     `address` is the sender in the channel's own address space; `provider_id` is unique in the channel and makes a
     repeated request harmless. `language` is the one they chose, `spoken` only what their application is set to.
-    `aside` names a fixed answer (bot/services/asides.py) to what the bot cannot read. `context` is what the scripts
-    read as `context.x` from now on; `metadata` is kept with the line for staff. `corrects` is the `provider_id` of the
-    message this one is the edited form of.
+    `aside` names a fixed answer (bot/services/conversation/asides.py) to what the bot cannot read. `context` is what
+    the scripts read as `context.x` from now on; `metadata` is kept with the line for staff. `corrects` is the
+    `provider_id` of the message this one is the edited form of.
     """
 
     channel: ChannelName
@@ -368,7 +417,8 @@ class Incoming:
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """One delivery as a channel must send it; `delivery_id` rides in the callback URL."""
+    """One delivery as a channel must send it; `delivery_id` rides in the callback URL. `enclosure` is a file that goes
+    out, with `text` as its caption ("" without one); `replies_to` the provider's id of the message it answers."""
 
     delivery_id: int
     channel: ChannelName
@@ -378,6 +428,8 @@ class Outgoing:
     buttons: tuple[Button, ...] = ()
     purpose: Purpose = Purpose.REPLY
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    enclosure: Enclosure | None = None
+    replies_to: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -435,6 +487,8 @@ class Can:
     receipts: bool = False
     voice: bool = False
     push: bool = True  # False: rows are read by our own page, inserted already accepted
+    files: bool = False  # carries files itself; where it does not, a link goes out in their place
+    quotes: bool = False  # shows which message is answered
     per_second: float = 10.0
 
 
@@ -458,6 +512,13 @@ class LooksUp(Channel, Protocol):
     """A channel whose provider can be asked what became of a delivery."""
 
     async def look_up(self, out: Outgoing, since: datetime) -> Report | None: ...
+
+
+@runtime_checkable
+class Counts(Channel, Protocol):
+    """A channel where one delivery may take several units of the rate."""
+
+    def units(self, out: Outgoing) -> int: ...
 
 
 @runtime_checkable

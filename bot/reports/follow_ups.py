@@ -10,151 +10,117 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import and_, exists, or_, select
 from sqlalchemy.orm import Session
 
+from bot.core.media import MediaKind, MediaState
 from bot.core.words import CallbackState, Disposition, FollowUpGroup
-from bot.services import followups
+from bot.reports.figures import Figure, Measure, measures
+from bot.reports.rows import Rights, Row, Step
+from bot.services.desk.wrap_up import SILENT
+from bot.services.plans import followups
+from bot.services.records import voids
 from store.db import vault_of
 from store.tables import (
     Address,
     Answer,
+    Archivable,
+    Attachment,
     CallAttempt,
     Callback,
     Case,
     Contact,
     Conversation,
     Event,
+    Message,
     NextStep,
     Staff,
 )
 
+VOID = "void"  # a flag of a callback that counts in no figure (REQ-G04)
 MOST = 100_000  # rows of one report
 
 
 @dataclass(frozen=True, slots=True)
-class Rights:
-    """What the reader may see besides the rows themselves."""
-
-    health: bool
-    numbers: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What a named person was asked to do (REQ-C17)."""
-
-    owner: str
-    what: str
-    due_on: date
-    done: bool
-    result: str
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One callback. Instants are UTC; `attempt` is the last one's number, `rang` how many reached a telephone.
-
-    `answers` by question, the latest of each; None stands for one that is hidden from this reader.
-    """
-
-    callback_id: int
-    contact_id: int
-    customer: str
-    title: str
-    number: str
-    group: FollowUpGroup
-    reason: str
-    happened_at: datetime | None
-    due_at: datetime | None
-    late_after: datetime | None
-    window: str
-    attempt: int
-    rang: int
-    state: CallbackState
-    result: Disposition | None
-    answers: Mapping[str, str | None]
-    scores: Mapping[str, int]
-    remarks: str
-    agent: str
-    started_at: datetime | None
-    ended_at: datetime | None
-    connected: bool
-    on_time: bool | None
-    flags: tuple[str, ...]
-    steps: tuple[Step, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Figures:
-    """Rates are shares from 0 to 1, None where there is nothing to take them of.
-
-    coverage: tried of all; connected: talked with of those tried; completed: of those talked with; handed_on: of those
-    talked with, to a person; on_time: first tried before it was late, of those with a deadline.
-    """
+    """The figures over all rows, and what they are made of. `scores` are the mean and the people of each question."""
 
     total: int
     by_result: Mapping[Disposition | None, int]
     by_group: Mapping[FollowUpGroup, int]
-    coverage: float | None
-    connected: float | None
-    completed: float | None
-    handed_on: float | None
-    on_time: float | None
+    measures: Mapping[Figure, Measure]
     scores: Mapping[str, tuple[float, int]]
 
 
 @dataclass(frozen=True, slots=True)
 class FollowUps:
-    """A report over since ≤ t < until."""
+    """A report over since ≤ t < until, of one plan or (None) of all."""
 
     since: datetime
     until: datetime
+    plan: str | None
     rows: tuple[Row, ...]
     figures: Figures
     questions: tuple[str, ...]
 
 
-def follow_ups(session: Session, *, since: datetime, until: datetime, rights: Rights) -> FollowUps:
-    """Everything about the follow-ups of a period, in the order they were owed."""
-    found = _callbacks(session, since, until)
+@dataclass(frozen=True, slots=True)
+class _Around:
+    """What stands around the callbacks of a report, by id."""
+
+    people: Mapping[int, Contact]
+    events: Mapping[int, Event]
+    cases: Mapping[int, Case]
+    addresses: Mapping[int, Address]
+    talks: Mapping[int, Conversation]
+    recordings: Mapping[int, int]  # a conversation's recording
+    void: frozenset[int]  # callbacks
+    staff: Mapping[int, str]
+    zone: ZoneInfo
+
+
+def follow_ups(
+    session: Session,
+    *,
+    since: datetime,
+    until: datetime,
+    rights: Rights,
+    zone: ZoneInfo,
+    plan: str | None = None,
+) -> FollowUps:
+    """Everything about the follow-ups of a period, in the order they were owed; `zone` is the centre's."""
+    found = _callbacks(session, since, until, plan)
     ids = [callback.id for callback in found]
     attempts = _grouped(session, CallAttempt, ids, CallAttempt.number)
     answers = _grouped(session, Answer, ids, Answer.id)
     steps = _grouped(session, NextStep, ids, NextStep.id)
-    people = _by_id(session, Contact, {c.contact_id for c in found})
-    events = _by_id(session, Event, {c.event_id for c in found if c.event_id is not None})
-    cases = _by_id(session, Case, {c.case_id for c in found if c.case_id is not None})
-    addresses = _by_id(session, Address, {a.address_id for each in attempts.values() for a in each})
-    talks = _by_id(
-        session, Conversation, {a.conversation_id for each in attempts.values() for a in each if a.conversation_id}
+    tried = [attempt for each in attempts.values() for attempt in each]
+    talks = _by_id(session, Conversation, {a.conversation_id for a in tried if a.conversation_id})
+    around = _Around(
+        people=_by_id(session, Contact, {c.contact_id for c in found}),
+        events=_by_id(session, Event, {c.event_id for c in found if c.event_id is not None}),
+        cases=_by_id(session, Case, {c.case_id for c in found if c.case_id is not None}),
+        addresses=_by_id(session, Address, {a.address_id for a in tried}),
+        talks=talks,
+        recordings=_recordings(session, sorted(talks)),
+        void=voids.among(session, Archivable.CALLBACK, ids),
+        staff={person.id: person.name for person in session.scalars(select(Staff))},
+        zone=zone,
     )
-    staff = {person.id: person.name for person in session.scalars(select(Staff))}
-    numbers = _Numbers(session, addresses, rights)
+    numbers = _Numbers(session, around.addresses, rights)
     rows = tuple(
-        _row(
-            callback,
-            people[callback.contact_id],
-            events.get(callback.event_id or 0),
-            cases.get(callback.case_id or 0),
-            attempts[callback.id],
-            answers[callback.id],
-            steps[callback.id],
-            talks,
-            staff,
-            numbers,
-            rights,
-        )
-        for callback in found
+        _row(each, attempts[each.id], answers[each.id], steps[each.id], around, numbers, rights) for each in found
     )
     questions = tuple(dict.fromkeys(question for row in rows for question in row.answers))
-    return FollowUps(since, until, rows, figures(rows), questions)
+    counted = tuple(row for row in rows if row.callback_id not in around.void)
+    return FollowUps(since, until, plan, rows, figures(counted), questions)
 
 
-def _callbacks(session: Session, since: datetime, until: datetime) -> list[Callback]:
+def _callbacks(session: Session, since: datetime, until: datetime, plan: str | None) -> list[Callback]:
     tried = exists().where(
         CallAttempt.callback_id == Callback.id, CallAttempt.started_at >= since, CallAttempt.started_at < until
     )
@@ -166,7 +132,8 @@ def _callbacks(session: Session, since: datetime, until: datetime) -> list[Callb
                     and_(Callback.due_at >= since, Callback.due_at < until),
                     and_(Callback.closed_at >= since, Callback.closed_at < until),
                     tried,
-                )
+                ),
+                *((Callback.plan == plan,) if plan is not None else ()),
             )
             .order_by(Callback.id)
             .limit(MOST)
@@ -207,25 +174,42 @@ class _Numbers:
         return self._vault.open(address.sealed) if self._whole else address.hint
 
 
+def _recordings(session: Session, conversations: Sequence[int]) -> dict[int, int]:
+    """The latest sound file kept of each conversation."""
+    return {
+        conversation_id: attachment_id
+        for page in _pages(conversations)
+        for conversation_id, attachment_id in session.execute(
+            select(Message.conversation_id, Attachment.id)
+            .join(Message, Message.id == Attachment.message_id)
+            .where(
+                Message.conversation_id.in_(page),
+                Attachment.kind.in_((MediaKind.VOICE, MediaKind.AUDIO)),
+                Attachment.state == MediaState.KEPT,
+            )
+            .order_by(Attachment.id)
+        )
+    }
+
+
 def _row(
     callback: Callback,
-    contact: Contact,
-    event: Event | None,
-    case: Case | None,
     attempts: Sequence[CallAttempt],
     answers: Sequence[Answer],
     steps: Sequence[NextStep],
-    talks: Mapping[int, Conversation],
-    staff: Mapping[int, str],
+    around: _Around,
     numbers: _Numbers,
     rights: Rights,
 ) -> Row:
+    contact = around.people[callback.contact_id]
+    event = around.events.get(callback.event_id or 0)
+    case = around.cases.get(callback.case_id or 0)
     details = event.details if event is not None else {}
-    last = attempts[-1] if attempts else None
+    first, last = (attempts[0], attempts[-1]) if attempts else (None, None)
     latest = {answer.question: answer for answer in answers}
-    held_by = [talk.staff_id for a in attempts if (talk := talks.get(a.conversation_id or 0)) is not None]
-    agents = [staff[staff_id] for staff_id in held_by if staff_id is not None]
-    first = attempts[0].started_at if attempts else None
+    talked = [a.conversation_id for a in attempts if a.conversation_id is not None]
+    address = around.addresses.get(last.address_id) if last is not None else None
+    owed = _owed(callback, first.started_at if first else None)
     return Row(
         callback_id=callback.id,
         contact_id=contact.id,
@@ -233,11 +217,14 @@ def _row(
         title=details.get("title") or contact.title,
         number=numbers.shown(last.address_id if last else None),
         group=callback.follow_up_group,
+        plan=callback.plan,
         reason=(case.subject if case is not None else callback.topic) or details.get("department", ""),
         happened_at=event.happened_at if event is not None else None,
-        due_at=_owed(callback, first),
+        due_at=owed,
+        day=owed.astimezone(around.zone).date() if owed is not None else None,
         late_after=callback.late_after,
         window=last.window if last else "",
+        channel=address.channel if address is not None else None,
         attempt=last.number if last else 0,
         rang=sum(a.rang for a in attempts),
         state=callback.state,
@@ -246,16 +233,38 @@ def _row(
             question: answer.answer if rights.health or not followups.is_health(question) else None
             for question, answer in latest.items()
         },
-        scores={question: answer.score for question, answer in latest.items() if answer.score is not None},
+        scores={
+            question: answer.score
+            for question, answer in latest.items()
+            if answer.score is not None and not followups.is_health(question)
+        },
         remarks=callback.remarks,
-        agent=agents[-1] if agents else "",
-        started_at=first,
+        agent=_agent(talked, around),
+        started_at=first.started_at if first else None,
         ended_at=last.ended_at if last else None,
-        connected=any(a.conversation_id is not None for a in attempts),
-        on_time=_on_time(callback, first),
-        flags=tuple(callback.flags),
-        steps=tuple(Step(staff.get(s.owner_id, ""), s.what, s.due_on, s.state == "done", s.result) for s in steps),
+        connected=any(talk.wrap_up != SILENT for each in talked if (talk := around.talks.get(each)) is not None),
+        on_time=_on_time(callback, first.started_at if first else None),
+        flags=(*callback.flags, *((VOID,) if callback.id in around.void else ())),
+        steps=tuple(
+            Step(around.staff.get(s.owner_id, ""), s.what, s.due_on, s.state == "done", s.result) for s in steps
+        ),
+        recording=_recording(talked, around),
     )
+
+
+def _agent(talked: Sequence[int], around: _Around) -> str:
+    """Who talked with the person last; "" where it was the bot alone."""
+    held = [talk.last_staff_id for each in talked if (talk := around.talks.get(each)) is not None]
+    names = [around.staff[staff_id] for staff_id in held if staff_id is not None]
+    return names[-1] if names else ""
+
+
+def _recording(talked: Sequence[int], around: _Around) -> str:
+    if not talked:
+        return ""
+    page = f"/console/conversations/{talked[-1]}"
+    recording = around.recordings.get(talked[-1])
+    return f"{page}/files/{recording}" if recording is not None else page
 
 
 def _owed(callback: Callback, first: datetime | None) -> datetime | None:
@@ -273,9 +282,6 @@ def _on_time(callback: Callback, first: datetime | None) -> bool | None:
 
 def figures(rows: Sequence[Row]) -> Figures:
     """The figures over some rows."""
-    tried = [row for row in rows if row.rang]
-    talked = [row for row in rows if row.connected]
-    timed = [row.on_time for row in rows if row.on_time is not None]
     scores: defaultdict[str, list[int]] = defaultdict(list)
     for row in rows:
         for question, score in row.scores.items():
@@ -284,14 +290,6 @@ def figures(rows: Sequence[Row]) -> Figures:
         total=len(rows),
         by_result=Counter(row.result for row in rows),
         by_group=Counter(row.group for row in rows),
-        coverage=_share(len(tried), len(rows)),
-        connected=_share(len(talked), len(tried)),
-        completed=_share(sum(row.result is Disposition.COMPLETED for row in talked), len(talked)),
-        handed_on=_share(sum(row.result is Disposition.ESCALATED for row in talked), len(talked)),
-        on_time=_share(sum(timed), len(timed)),
+        measures=measures(rows),
         scores={question: (sum(given) / len(given), len(given)) for question, given in sorted(scores.items())},
     )
-
-
-def _share(part: int, whole: int) -> float | None:
-    return part / whole if whole else None

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from store.tables import AuditEntry, Revision
+from store.vault import Vault
 
 
 def record(
@@ -35,6 +40,24 @@ def record(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row that the program itself did the same thing to as to many others."""
+
+    subject_id: int
+    details: Mapping[str, Any]
+
+
+def record_all(session: Session, action: str, subject: str, entries: Sequence[Entry], *, now: datetime) -> None:
+    """`record` for many at once."""
+    if entries:
+        same = {"action": action, "subject": subject, "note": "", "at": now}
+        session.execute(
+            insert(AuditEntry),
+            [same | {"subject_id": each.subject_id, "details": dict(each.details)} for each in entries],
+        )
+
+
 def revise(
     session: Session,
     subject: str,
@@ -60,6 +83,16 @@ def revise(
             at=now,
         )
     )
+
+
+def sealed(vault: Vault, value: str | None) -> dict[str, str] | None:
+    """An address as a revision keeps it: legible for who may see it, and for nobody else (REQ-G14)."""
+    return {"sealed": base64.b64encode(vault.seal(value)).decode()} if value else None
+
+
+def opened(vault: Vault, kept: Any) -> str | None:
+    """What `sealed` kept; None where a value is not of that kind."""
+    return vault.open(base64.b64decode(kept["sealed"])) if isinstance(kept, dict) and "sealed" in kept else None
 
 
 def _plain(value: Any) -> Any:

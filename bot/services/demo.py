@@ -11,7 +11,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from bot.core.words import ChannelName, Language, Role
-from bot.services import contacts, staff
+from bot.services import contacts
+from bot.services.staffing import staff
 from store.tables import Contact, Staff
 
 PEOPLE = Path(__file__).parents[2] / "scripts" / "demo" / "people.yml"

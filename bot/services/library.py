@@ -27,14 +27,16 @@ from bot.core.words import Language
 from scripts.calendars import calendar_of
 from scripts.facts import Tables, load_tables
 from scripts.loader import book_from_json, dump_book, load_book
-from scripts.policies import PolicyError, dump, from_json, load_policies
+from scripts.policies import PolicyError, dump, from_json, load_policies, policy_files
+from scripts.preparation import Preparations, load_preparations
 from scripts.source import ScriptsError
 from store.tables import Version, VersionKind
 
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """What is current: scripts, policies with their version, the holiday calendar they name, and the facts in files."""
+    """What is current: scripts, policies with their version, the holiday calendar they name, the facts in files, and
+    the cards agents read before dialling."""
 
     book: Book
     policies: Policies
@@ -42,6 +44,15 @@ class Shelf:
     calendar: Calendar
     year: int
     facts: Tables = field(default_factory=dict)
+    preparations: Preparations = field(default_factory=dict)
+
+    def same(self, other: Shelf) -> bool:
+        """Whether their files say the same."""
+        return (self.book.version, self.policies_version, self.facts) == (
+            other.book.version,
+            other.policies_version,
+            other.facts,
+        )
 
 
 class Library:
@@ -79,20 +90,26 @@ class Library:
 
     def _load(self) -> Shelf:
         book = load_book(self._roots, self._packs)
-        shipped = load_policies([path for root in self._roots if (path := root / "policies.yml").is_file()])
+        shipped = load_policies(self.policy_files())
         policies = replace(shipped, zone=self._zone or shipped.zone, language=self._language or shipped.language)
         version = hashlib.sha256(_canonical(dump(policies)).encode()).hexdigest()
         self._books[book.version] = book
         self._policies[version] = policies
         year = self._now().year
         tables = load_tables(self._roots, ZoneInfo(policies.zone))
-        return Shelf(book, policies, version, calendar_of(policies.holidays, year), year, tables)
+        return Shelf(
+            book, policies, version, calendar_of(policies.holidays, year), year, tables, load_preparations(self._roots)
+        )
+
+    def policy_files(self) -> list[Path]:
+        """The files policies are read from, the shipped one first."""
+        return policy_files(self._roots)
 
     def fingerprint(self) -> str:
         """Of every file under the roots, by name, size and time of its last change; cheap enough to ask each second."""
         found = []
         for root in self._roots:
-            for path in sorted(root.rglob("*.yml")):
+            for path in sorted((*root.rglob("*.yml"), *root.rglob("*.csv"))):
                 try:
                     known = path.stat()
                 except FileNotFoundError:  # removed just now

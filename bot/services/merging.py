@@ -2,20 +2,23 @@
 
 Whoever gives a number in conversation that another contact holds may be that contact; both must have come to us where
 their address is proven. A REST sender's name proves nothing (DESIGN §8), so those are never offered.
+A number typed in conversation proves nothing either: whoever writes or calls from it is somebody of their own until a
+person says that the two are one.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import exists, func, or_, select
+from sqlalchemy import and_, exists, func, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from bot.core.words import ChannelName
+from bot.core.words import ChannelName, Language
 from bot.services import audit, contacts
-from bot.services.conversations import Held
-from store.tables import Address, Merge, MergeState
+from bot.services.conversation.conversations import Held
+from store.db import vault_of
+from store.tables import Address, Contact, Merge, MergeState
 
 SAME_PHONE, BY_HAND = "same_phone", "by_hand"
 SHOWN = 100
@@ -32,18 +35,39 @@ class MergeRefusedError(ValueError):
 def give_phone(session: Session, held: Held, phone: str, now: datetime) -> tuple[Address, Address]:
     """The addresses of a number a customer gave in conversation; one that somebody has stays theirs, and whether the
     two are one person is offered to be decided. Raises BadPhoneError."""
-    sms, voice = contacts.add_phone(session, held.contact_id, phone, now)
+    sms, voice = contacts.add_phone(session, held.contact_id, phone, now, claimed=True)
     if voice.contact_id is not None and voice.contact_id != held.contact_id:
-        _notice(session, held, voice, now)
+        _notice(session, held.contact_id, voice, now, conversation_id=held.id)
     return sms, voice
 
 
-def _notice(session: Session, held: Held, number: Address, now: datetime) -> None:
-    one, other = held.contact_id, contacts.survivor(session, number.contact_id or 0)
-    claimed = exists().where(Address.contact_id.in_((one, other)), Address.channel == ChannelName.REST)
-    if one == other or session.scalar(select(claimed)):
+def prove(session: Session, number: str, *, language: Language, zone: str, now: datetime) -> None:
+    """Somebody writes or calls from this number (E.164). Where it was only typed in conversation it becomes theirs: a
+    contact of their own, who may be the one that typed it. What was promised to call there still calls there."""
+    blinds = {channel: vault_of(session).blind(channel, number) for channel in contacts.PHONE_CHANNELS}
+    here = or_(*(and_(Address.channel == channel, Address.blind == blind) for channel, blind in blinds.items()))
+    claimed = session.scalars(select(Address).where(here, Address.claimed).order_by(Address.id).with_for_update()).all()
+    if not claimed:
         return
-    _offer(session, one, other, SAME_PHONE, now, hint=number.hint, conversation_id=held.id)
+    typed_by = contacts.survivor(session, claimed[0].contact_id or 0)
+    caller = Contact(language=language, timezone=zone, created_at=now)
+    session.add(caller)
+    session.flush()
+    contacts.move(session, claimed, caller.id)
+    for address in claimed:
+        address.claimed = False
+    session.flush()
+    _notice(session, typed_by, claimed[0], now)
+
+
+def _notice(
+    session: Session, contact_id: int, number: Address, now: datetime, *, conversation_id: int | None = None
+) -> None:
+    one, other = contact_id, contacts.survivor(session, number.contact_id or 0)
+    nameless = exists().where(Address.contact_id.in_((one, other)), Address.channel == ChannelName.REST)
+    if one == other or session.scalar(select(nameless)):
+        return
+    _offer(session, one, other, SAME_PHONE, now, hint=number.hint, conversation_id=conversation_id)
 
 
 def propose(session: Session, one: int, other: int, now: datetime) -> int:

@@ -1,4 +1,4 @@
-"""Who may do what: REQ-A22's matrix as data, with two functions of our own that only the office needs.
+"""Who may do what: REQ-A22's matrix as data, with functions of our own that the console needs besides.
 
 A cell says how far a role may go; most are plain yes. What the customer may do (chat, ask for a callback, rate) needs
 no sign-in and so is no row here. Nobody but the administrator manages staff, and the administrator does nothing else.
@@ -28,12 +28,20 @@ class Function(StrEnum):
     SEE_CONTACT = "see_contact"
     SEE_HEALTH = "see_health"  # follow-up answers about somebody's health, beyond one's own cases (REQ-G18)
     RELEASE_DATA = "release_data"
+    EXPORT_DATA = "export_data"  # ask for a file with people's data, inside the house
     CORRECT_RECORD = "correct_record"
     EDIT_POLICIES = "edit_policies"
     MANAGE_CALLBACKS = "manage_callbacks"  # see, edit, reorder and cancel the callback queue
     SEE_REPORTS = "see_reports"
     ASSIGN_NEXT_STEP = "assign_next_step"  # REQ-A11, C17
+    SEE_NEXT_STEPS = "see_next_steps"  # one's own; whoever assigns them sees all
+    SEE_ARCHIVE = "see_archive"  # what is kept how long, lists to be disposed of, the archive's register
+    HOLD_RECORDS = "hold_records"  # REQ-G11; whoever may approve lifts a hold
+    DISPOSE = "dispose"  # REQ-G08: two people look through a list, one of them the general manager
+    ARCHIVE = "archive"  # REQ-G05: the archivist registers, the responsible leader checks
+    BORROW = "borrow"  # REQ-G07: asked for by whoever needs it, granted by the manager, handed out by the archivist
     SEE_AUDIT = "see_audit"
+    GUARD_PRIVACY = "guard_privacy"  # see who had whose numbers shown (REQ-G14)
     MANAGE_STAFF = "manage_staff"
 
 
@@ -49,6 +57,7 @@ class Grant(StrEnum):
     TEAM = "team"
     MASKED = "masked"
     REPORT_ROWS = "report_rows"
+    REVIEW = "review"
     BY_LOAN = "by_loan"  # by an approved, timed loan (REQ-G07)
     APPROVE = "approve"
     APPROVE_SMALL = "approve_small"
@@ -85,6 +94,7 @@ PERMISSIONS: Mapping[Function, Mapping[Role, Grant]] = {
     ),
     Function.SEE_HEALTH: _row(manager=_YES, report_owner=_YES),
     Function.RELEASE_DATA: _row(manager=Grant.APPROVE, archivist=Grant.EXECUTE),
+    Function.EXPORT_DATA: _row(leader=_YES, supervisor=_YES, manager=_YES, report_owner=_YES, archivist=Grant.EXECUTE),
     Function.CORRECT_RECORD: _row(
         agent=Grant.PROPOSE,
         leader=Grant.APPROVE_SMALL,
@@ -96,7 +106,24 @@ PERMISSIONS: Mapping[Function, Mapping[Role, Grant]] = {
     Function.MANAGE_CALLBACKS: _row(agent=Grant.OWN_CASES, leader=_YES, supervisor=_YES, manager=_YES),
     Function.SEE_REPORTS: _row(leader=_YES, supervisor=_YES, manager=_YES, report_owner=_YES),
     Function.ASSIGN_NEXT_STEP: _row(supervisor=_YES, manager=_YES, report_owner=_YES),
+    Function.SEE_NEXT_STEPS: _row(agent=_YES, leader=_YES, supervisor=_YES, manager=_YES, report_owner=_YES),
+    Function.SEE_ARCHIVE: _row(leader=_YES, supervisor=_YES, manager=_YES, archivist=_YES),
+    Function.HOLD_RECORDS: _row(supervisor=_YES, manager=Grant.APPROVE, archivist=_YES),
+    Function.DISPOSE: _row(supervisor=Grant.REVIEW, manager=Grant.APPROVE, archivist=Grant.REVIEW),
+    Function.ARCHIVE: _row(
+        leader=Grant.APPROVE, supervisor=Grant.APPROVE, manager=Grant.APPROVE, archivist=Grant.RECORD
+    ),
+    Function.BORROW: _row(
+        agent=_YES,
+        leader=_YES,
+        supervisor=_YES,
+        manager=Grant.APPROVE,
+        ops=_YES,
+        report_owner=_YES,
+        archivist=Grant.RECORD,
+    ),
     Function.SEE_AUDIT: _row(supervisor=_YES, manager=_YES, archivist=_YES, administrator=_YES),
+    Function.GUARD_PRIVACY: _row(supervisor=_YES, manager=_YES),
     Function.MANAGE_STAFF: _row(administrator=_YES),
 }
 

@@ -45,7 +45,7 @@ async def reload(centre: Centre) -> bool:
         if shelf is None:
             log.error("scripts.refused", problems=library.refused)
             return False
-        if (shelf.book.version, shelf.policies_version) == (current.book.version, current.policies_version):
+        if shelf.same(current):
             return False
         keep = partial(library.keep, now=centre.clock.now(), shelf=shelf)
         try:

@@ -20,14 +20,17 @@ from fastapi import APIRouter, Request
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.responses import JSONResponse, Response
 
-from bot.core.words import ChannelName, ConversationState, Incoming, Language
-from bot.services import broadcasts, facts, inbox, webchat
+from bot.core.words import Author, ChannelName, ConversationState, Incoming, Language
+from bot.services.announcements import flights
 from bot.services.centre import Centre
-from bot.services.conversations import MAX_TEXT
+from bot.services.conversation import chat_links, inbox, webchat
+from bot.services.conversation.conversations import MAX_TEXT
+from bot.services.conversation.webchat import START, ChatLine, Place, Present
+from bot.services.delivery.pace import PerAddress
+from bot.services.facts import facts
 from bot.services.i18n import N_
-from bot.services.pace import PerAddress
-from bot.services.webchat import START, ChatLine, Place, Present
 from bot.web import i18n
+from bot.web.bodies import read_at_most
 
 router = APIRouter(include_in_schema=False)
 COOKIE = "hotline_chat"
@@ -43,6 +46,9 @@ PROBLEMS: Mapping[str, tuple[int, str]] = {
     "too_fast": (429, N_("您发得太快了，请稍等片刻再发。")),
     "empty": (422, N_("请先写点内容。")),
     "malformed": (422, N_("这条消息没能看懂，请刷新页面再试。")),
+    "link_over": (410, N_("链接已经过期，或者那次会话已结束。请在这里直接告诉我们您的事。")),
+    "link_taken": (410, N_("这个链接已经在别处打开过。请在这里直接告诉我们您的事，或回复那条短信。")),
+    "link_unknown": (404, N_("这个链接不完整，请从短信里重新打开。")),
     "no_visitor": (403, N_("请刷新页面再试。如果仍然不行，请允许本站使用 Cookie。")),
 }
 
@@ -78,6 +84,27 @@ async def open_chat(request: Request) -> Response:
     return JSONResponse({})
 
 
+@router.post("/chat/join")
+async def join(request: Request) -> Response:
+    """{"go": …}: the page was opened by a link from a text message; the visitor goes on with that conversation."""
+    centre: Centre = request.app.state.centre
+    token, body = _visitor(request), await read_at_most(request, MAX_BODY)
+    if token is None or OURS not in request.headers:
+        return _problem(request, "no_visitor")
+    try:
+        go = str(json.loads(body or b"")["go"])
+    except (ValueError, RecursionError, TypeError, KeyError):
+        return _problem(request, "malformed")
+    now = centre.clock.now()
+    try:
+        joined = await centre.db.write(lambda session: chat_links.join(session, centre, go, token, now))
+    except chat_links.LinkRefusedError as refused:
+        return _problem(request, f"link_{refused}")
+    answer = JSONResponse({})
+    answer.headers.append("set-cookie", _cookie(joined, centre))
+    return answer
+
+
 @router.post("/chat/messages")
 async def send(request: Request) -> Response:
     """{"client_id", "text", "payload"?}: one line of the customer's, taken once however often it is sent."""
@@ -85,7 +112,7 @@ async def send(request: Request) -> Response:
     token = _visitor(request)
     if token is None or OURS not in request.headers:
         return _problem(request, "no_visitor")
-    body = await _body(request)
+    body = await read_at_most(request, MAX_BODY)
     if body is None:
         return _problem(request, "too_long")
     message = _message(body)
@@ -125,6 +152,22 @@ async def typing(request: Request) -> Response:
     return Response(status_code=204)
 
 
+@router.post("/chat/read")
+async def read(request: Request) -> Response:
+    """{"place": "<conversation>:<seq>"}: the visitor looks at the page, which shows their lines up to there."""
+    centre: Centre = request.app.state.centre
+    token, body = _visitor(request), await read_at_most(request, MAX_BODY)
+    if token is None or OURS not in request.headers:
+        return _problem(request, "no_visitor")
+    try:
+        told = json.loads(body or b"")
+        place = read_place(str(told["place"]))
+    except (ValueError, RecursionError, TypeError, KeyError):
+        return _problem(request, "malformed")
+    await centre.db.write(lambda session: webchat.seen(session, token, place, read=True))
+    return Response(status_code=204)
+
+
 @router.get("/chat/events")
 async def events(request: Request, after: str = "") -> Response:
     """The visitor's lines behind `after` (or the Last-Event-ID), and from then on as they come."""
@@ -151,6 +194,8 @@ async def _stream(centre: Centre, token: str, seen: Place) -> AsyncIterator[Serv
                     seen = line.place
                 if fresh:
                     await _announcements_seen(centre, seen)
+                if any(line.author is Author.AGENT for line in fresh):
+                    await centre.db.write(partial(webchat.seen, token=token, place=seen, read=False))
                 if now_here != told:
                     told = now_here
                     yield ServerSentEvent(json.dumps({"state": told.state, "ahead": told.ahead}), event="state")
@@ -161,11 +206,11 @@ async def _stream(centre: Centre, token: str, seen: Place) -> AsyncIterator[Serv
 
 
 async def _announcements_seen(centre: Centre, place: Place) -> None:
-    """An announcement on the page has been delivered (bot/services/broadcasts.py)."""
+    """An announcement on the page has been delivered (bot/services/announcements/broadcasts.py)."""
     conversation_id, seq = place
-    if await centre.db.read(lambda session: broadcasts.unshown(session, conversation_id, seq)):
+    if await centre.db.read(lambda session: flights.unshown(session, conversation_id, seq)):
         now = centre.clock.now()
-        await centre.db.write(lambda session: broadcasts.shown(session, conversation_id, seq, now))
+        await centre.db.write(lambda session: flights.shown(session, conversation_id, seq, now))
 
 
 def _topics(here: Present) -> tuple[str, ...]:
@@ -191,6 +236,11 @@ def _shown(line: ChatLine) -> dict[str, Any]:
         "at": line.at.isoformat(),
         "name": line.name,
         "client": line.client,
+        "files": [
+            {"url": each.url, "name": each.name, "size": each.size, "kind": each.mime.partition("/")[0]}
+            for each in line.files
+        ],
+        "quote": {"author": line.quote.author, "text": line.quote.text} if line.quote else None,
     }
 
 
@@ -234,16 +284,6 @@ def _message(body: bytes) -> tuple[str, str, str | None] | None:
     if payload is not None and (not isinstance(payload, str) or len(payload) > 500):
         return None
     return text, client, payload
-
-
-async def _body(request: Request) -> bytes | None:
-    """The request's body; None when it is too large, which is noticed before it is read whole."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY:
-            return None
-    return bytes(body)
 
 
 def _visitor(request: Request) -> str | None:

@@ -8,10 +8,10 @@ from bot.channels.voice import VoiceChannel
 from bot.console import routes as console
 from bot.console.door import visitor
 from bot.core.words import ChannelName
+from bot.services.calls.switchboard import Desk
 from bot.services.centre import Centre
-from bot.services.pace import PerAddress
-from bot.services.switchboard import Desk
-from bot.web import api, chat, docs, health, look, pages, phone, rest, webhooks
+from bot.services.delivery.pace import PerAddress
+from bot.web import api, chat, docs, files, health, look, notices, pages, phone, rest, webhooks
 
 
 def mount(app: FastAPI, centre: Centre) -> None:
@@ -21,7 +21,7 @@ def mount(app: FastAPI, centre: Centre) -> None:
     app.state.rest_limiter = PerAddress(ChannelName.REST, centre.settings.redis_url)
     app.state.chat_limiter = PerAddress(ChannelName.WEBCHAT, centre.settings.redis_url)
     docs.install(app)
-    for door in (health, pages, chat, rest, api, console):
+    for door in (health, pages, notices, chat, files, rest, api, console):
         app.include_router(door.router)
     if centre.settings.telegram and centre.settings.telegram_mode == "webhook":
         app.include_router(webhooks.router)

@@ -11,8 +11,9 @@ from starlette.responses import JSONResponse, Response
 from bot.core.facts import Question
 from bot.core.telephone import Speaks
 from bot.core.words import ChannelName
-from bot.services import polling, watch
+from bot.services import watch
 from bot.services.centre import Centre
+from bot.services.conversation import polling
 
 router = APIRouter()
 PROBE = Question("promotions")  # any table: its answer is remembered for a while, and a failed source is not asked

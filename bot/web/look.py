@@ -8,6 +8,7 @@ see `_`, `ngettext`, `term(marked string)`, `label(enum)`, `when(instant)`, `clo
 from __future__ import annotations
 
 import hashlib
+from datetime import datetime
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -25,12 +26,13 @@ from bot.core.words import Language
 from bot.services import i18n
 from bot.services.centre import Centre
 from bot.web.i18n import COOKIE, PARAMETER, REMEMBER_FOR, SPOKEN, TAGS, language_of, switch_url
+from store.db import Missing
 
 BOT = Path(__file__).parents[1]
 TEMPLATES = (BOT / "web" / "templates", BOT / "console" / "templates")
 STATIC = BOT / "web" / "static"
 POLICY = (
-    "default-src 'self'; base-uri 'none'; form-action 'self'; object-src 'none'; img-src 'self' data:; "
+    "default-src 'self'; base-uri 'none'; form-action 'self'; object-src 'none'; img-src 'self' data: blob:; "
     "frame-ancestors {framed_by}"
 )
 MACHINES = ("/api/", "/webhooks/", "/twilio/", "/telegram/")  # doors where an error is JSON, whoever asks
@@ -61,7 +63,7 @@ class Look:
             "term": partial(i18n.text, language),
             "when": lambda at: i18n.when(language, at, zone),
             "clock": lambda at: i18n.clock_time(at, zone),
-            "day": partial(i18n.day, language),
+            "day": lambda on: i18n.day(language, on.astimezone(zone) if isinstance(on, datetime) else on),
             "static": static_url,
         }
         return environment
@@ -117,6 +119,7 @@ class Look:
         app.mount("/static", StaticFiles(directory=STATIC), "static")
         app.add_exception_handler(HTTPException, self._refused)
         app.add_exception_handler(RequestValidationError, self._malformed)
+        app.add_exception_handler(Missing, self._missing)
 
     async def _refused(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -125,6 +128,10 @@ class Look:
         if error.status_code == 401 and request.method == "GET":
             return RedirectResponse(f"/sign-in?next={request.url.path}", 303)
         return self.page(request, "error.html", error.status_code, code=error.status_code)
+
+    async def _missing(self, request: Request, _: Exception) -> Response:
+        """A row that was asked for by its id is not there."""
+        return await self._refused(request, HTTPException(404))
 
     async def _malformed(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)

@@ -22,12 +22,15 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from bot.core.broadcast import sms_segments
 from bot.core.telephone import CallState, Speaks
-from bot.core.twiml import Gather
+from bot.core.twiml import Gather, Record, Talk
 from bot.core.words import ChannelName
-from bot.services import contacts, demo, inbox, sandbox
+from bot.services import contacts, demo
 from bot.services.centre import Centre
+from bot.services.conversation import inbox
 from bot.services.i18n import N_, clock_time
-from bot.services.sandbox import Listed, Screen
+from bot.services.sandbox import sandbox, sandbox_rows
+from bot.services.sandbox.sandbox import Listed, Screen
+from bot.web.bodies import read_at_most
 from store.db import Database
 from store.vault import WrongSecretError
 
@@ -78,7 +81,7 @@ def _phone(request: Request, token: str) -> Phone:
         number = centre.db.vault.open(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
     except (WrongSecretError, ValueError, binascii.Error) as error:
         raise HTTPException(404, "no such phone") from error
-    return Phone(number, sandbox.phone(centre.db.vault, number), token)
+    return Phone(number, sandbox_rows.phone(centre.db.vault, number), token)
 
 
 Here = Annotated[Phone, Depends(_phone)]
@@ -89,8 +92,8 @@ async def choose(request: Request) -> Response:
     """The first known phone, or a form for a number."""
     centre: Centre = request.app.state.centre
     known = await _known(centre)
-    if known:
-        return RedirectResponse(f"/phone/{token_of(centre.db, known[0].number)}", 303)
+    if known.people:
+        return RedirectResponse(f"/phone/{token_of(centre.db, known.people[0].number)}", 303)
     return _page(request, None, known)
 
 
@@ -110,22 +113,44 @@ async def show(request: Request, phone: Here) -> Response:
     return _page(request, phone, await _known(request.app.state.centre))
 
 
-async def _known(centre: Centre) -> list[Listed]:
-    return await centre.db.read(sandbox.phones) if await centre.db.read(lambda s: bool(demo.accounts(s))) else []
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """The phones there are to choose from: customers', and those of the staff."""
+
+    people: list[Listed]
+    agents: list[Listed]
+
+    @property
+    def all(self) -> list[Listed]:
+        return [*self.people, *self.agents]
 
 
-def _page(request: Request, phone: Phone | None, known: list[Listed], problem: str = "") -> Response:
+async def _known(centre: Centre) -> Directory:
+    if not await centre.db.read(lambda s: bool(demo.accounts(s))):
+        return Directory([], [])
+    agents = await centre.db.read(sandbox.agents)
+    staffed = {agent.blind for agent in agents}
+    people = [person for person in await centre.db.read(sandbox.phones) if person.blind not in staffed]
+    return Directory(people, agents)
+
+
+def _page(request: Request, phone: Phone | None, known: Directory, problem: str = "") -> Response:
     centre: Centre = request.app.state.centre
-    people = [
-        {"name": k.name, "number": k.number, "blind": k.blind, "token": token_of(centre.db, k.number)} for k in known
-    ]
+
+    def linked(phones: list[Listed]) -> list[dict[str, str]]:
+        return [
+            {"name": k.name, "number": k.number, "blind": k.blind, "token": token_of(centre.db, k.number)}
+            for k in phones
+        ]
+
     page: Response = request.app.state.look.page(
         request,
         "phone.html",
         422 if problem else 200,
         phone=phone,
-        people=people,
-        name=next((k.name for k in known if phone and k.blind == phone.blind), ""),
+        people=linked(known.people),
+        agents=linked(known.agents),
+        name=next((k.name for k in known.all if phone and k.blind == phone.blind), ""),
         company=centre.library.current.policies.company.name.of(request.app.state.look.language(request)),
         problem=problem,
     )
@@ -143,7 +168,7 @@ async def events(request: Request, phone: Here) -> Response:
 
 
 async def _stream(centre: Centre, phone: Phone) -> AsyncIterator[ServerSentEvent]:
-    others = [listed.blind for listed in await _known(centre)]
+    others = [listed.blind for listed in (await _known(centre)).all]
     told = ""
     async with centre.live.listen(f"phone:{phone.blind}", *(f"phone:{blind}" for blind in others)) as ear:
         while True:
@@ -172,7 +197,8 @@ def _shown(centre: Centre, screen: Screen) -> dict[str, Any]:
     if call is None:
         return {"call": None, "texts": texts}
     passage = screen.passage if call.state is CallState.IN_PROGRESS else None
-    ear = passage.then if passage and isinstance(passage.then, Gather) else None
+    then = passage.then if passage else None
+    ear = then if isinstance(then, Gather) else None
     return {
         "call": {
             "id": call.id,
@@ -186,6 +212,9 @@ def _shown(centre: Centre, screen: Screen) -> dict[str, Any]:
             "ear": {"timeout": ear.timeout, "digits": ear.digits, "finish": ear.finish, "speech": ear.speech}
             if ear
             else None,
+            "tape": {"timeout": then.timeout, "limit": then.limit} if isinstance(then, Record) else None,
+            "talk": ("ringing" if then.ringing else "connected") if isinstance(then, Talk) else None,
+            "leg": "leg" in call.script,
         },
         "texts": texts,
     }
@@ -256,13 +285,11 @@ async def _own(request: Request, phone: Phone, call_id: int) -> Centre:
 
 
 async def _body(request: Request) -> Mapping[str, Any]:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY:
-            raise HTTPException(413, f"the request is larger than {MAX_BODY} bytes")
+    body = await read_at_most(request, MAX_BODY)
+    if body is None:
+        raise HTTPException(413, f"the request is larger than {MAX_BODY} bytes")
     try:
-        raw = json.loads(bytes(body))
+        raw = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise HTTPException(422, "the body is not JSON") from error
     if not isinstance(raw, dict):

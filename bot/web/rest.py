@@ -21,10 +21,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from starlette.responses import JSONResponse
 
-from bot.core.words import ChannelName, Incoming, Language, Say
-from bot.services import conversations, inbox
+from bot.core.words import Author, ChannelName, Incoming, Language, Say
 from bot.services.centre import Centre
-from bot.services.pace import PerAddress
+from bot.services.conversation import conversations, inbox, media
+from bot.services.conversation.conversations import Line
+from bot.services.delivery.pace import PerAddress
+from bot.services.desk import agent_lines
+from bot.web.bodies import read_at_most
 
 router = APIRouter()
 MAX_BODY = 64 * 1024  # bytes
@@ -41,7 +44,7 @@ class BadRequestError(ValueError):
 async def webhook(request: Request) -> JSONResponse:
     """One message in, the bot's lines out."""
     centre: Centre = request.app.state.centre
-    body = await _body(request)
+    body = await read_at_most(request, MAX_BODY)
     if body is None:
         return _error(413, f"the request is larger than {MAX_BODY} bytes")
     try:
@@ -67,24 +70,29 @@ async def messages(
     sender: Annotated[str, Query(min_length=1, max_length=MAX_SENDER)],
     after: Annotated[int, Query(ge=0)] = 0,
 ) -> JSONResponse:
-    """The lines of a sender's open conversation after a sequence number, people's included."""
+    """The lines of a sender's open conversation after a sequence number, people's included, with their files and what
+    they quote."""
     centre: Centre = request.app.state.centre
     lines = await centre.db.read(lambda s: conversations.lines_at(s, ChannelName.REST, sender, after))
-    return JSONResponse(
-        [{"seq": line.seq, "author": line.author, "text": line.text, "at": line.at.isoformat()} for line in lines]
-    )
+    answer = JSONResponse([_read_line(centre, line) for line in lines])
+    if any(line.author is Author.AGENT for line in lines):
+        await centre.db.write(lambda s: agent_lines.seen_at(s, ChannelName.REST, sender, lines[-1].seq))
+    return answer
 
 
-async def _body(request: Request) -> bytes | None:
-    """The request's body; None when it is too large, which is noticed before it is read whole."""
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > MAX_BODY:
-            return None
-        chunks.append(chunk)
-    return b"".join(chunks)
+def _read_line(centre: Centre, line: Line) -> dict[str, Any]:
+    """`files` only where there are some, as `quote` ({seq, text}), so that the plain shape stays as it was."""
+    told: dict[str, Any] = {
+        "seq": line.seq,
+        "author": line.author,
+        "text": line.text,
+        "at": line.at.isoformat(),
+    }
+    if line.files and line.author is Author.AGENT:
+        told["files"] = [{"url": media.link(centre, f), "name": f.name, "type": f.mime} for f in line.files]
+    if line.quote:
+        told["quote"] = {"seq": line.quote.seq, "text": line.quote.text}
+    return told
 
 
 def read_message(body: bytes) -> Incoming:

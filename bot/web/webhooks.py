@@ -13,7 +13,8 @@ from starlette.responses import Response
 
 from bot.core.arrivals import NotNow, Receives
 from bot.services.centre import Centre
-from bot.services.staff import same_token
+from bot.services.staffing.sign_in import same_token
+from bot.web.bodies import read_at_most
 
 TELEGRAM = "/telegram/webhook"
 HEADER = "x-telegram-bot-api-secret-token"
@@ -31,13 +32,11 @@ def secret(centre: Centre) -> str:
 async def take(request: Request) -> Response:
     if not same_token(request.headers.get(HEADER, ""), secret(request.app.state.centre)):
         return Response(status_code=401)
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY:
-            return Response(status_code=413)
+    body = await read_at_most(request, MAX_BODY)
+    if body is None:
+        return Response(status_code=413)
     try:
-        raw = json.loads(bytes(body))
+        raw = json.loads(body)
     except (ValueError, RecursionError):
         return Response(status_code=400)
     if not isinstance(raw, dict):

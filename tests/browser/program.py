@@ -18,10 +18,11 @@ AT = "2026-07-01T10:00:00+08:00"  # a Wednesday morning in summer, when people a
 
 
 class Program:
-    """`hotline serve` on a free port with a folder of its own; a rehearsal, so that it is always that morning."""
+    """`hotline serve` on a free port with a folder of its own; a rehearsal, so that it is always that morning, and its
+    clock runs `speed` times as fast."""
 
-    def __init__(self, folder: Path, models: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, models: Path, speed: float = 1) -> None:
+        self._folder, self._speed = folder, speed
         folder.mkdir(parents=True, exist_ok=True)
         if models.is_dir():
             (folder / "models").symlink_to(models)
@@ -41,7 +42,7 @@ class Program:
         environment |= {"HOTLINE_DATA_DIR": str(self._folder), "HOTLINE_PORT": str(self._port)}
         with self._said.open("wb") as said:
             self._process = subprocess.Popen(
-                [Path(sys.executable).with_name("hotline"), "serve", "--at", AT],
+                [Path(sys.executable).with_name("hotline"), "serve", "--at", AT, "--speed", str(self._speed)],
                 env=environment,
                 cwd=self._folder,
                 stdout=said,
@@ -66,6 +67,11 @@ class Program:
         found = next(link for link in self._links if link[0] == role)
         self._links.remove(found)
         return found[1]
+
+    @property
+    def database(self) -> Path:
+        """The file it keeps everything in."""
+        return self._folder / "rehearsal" / "hotline.db"
 
     @property
     def api_token(self) -> str:

@@ -15,7 +15,25 @@ from tests.browser.conftest import NewPage
 from tests.browser.program import Program
 
 OPEN = ("/", "/chat", "/sign-in", "/no-such-page")
-ROOMS = ("/console", "/console/cases", "/console/visits", "/console/contacts?q=x", "/console/audit", "/console/me")
+ROOMS = (
+    "/console",
+    "/console/cases",
+    "/console/cases/new",
+    "/console/hand-overs",
+    "/console/roster",
+    "/console/roster/print",
+    "/console/visits",
+    "/console/search?q=x",
+    "/console/search?q=暖气",
+    "/console/callbacks",
+    "/console/callbacks/calendar?month=2026-10",
+    "/console/callbacks/plans",
+    "/console/callbacks/plans/outpatient_surgery",
+    "/console/callbacks/import",
+    "/console/callbacks/new?contact=1",
+    "/console/audit",
+    "/console/me",
+)
 MISSING = ("404",)
 
 LOOK = Path(__file__).with_name("look.js").read_text(encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import httpx
@@ -61,8 +62,9 @@ def test_a_call_survives_a_reload_and_a_crash(program: Program, new_page: NewPag
     page.locator("#dial").click()
     expect(page.locator("#lines")).to_contain_text("机器人")
     page.locator("#words").fill("暖气两天不热了，也没人来")
-    page.locator("#speak button").click()
+    page.locator("#speak button.primary").click()
     expect(page.locator("#lines li.you")).to_have_text("暖气两天不热了，也没人来")
+    expect(page.locator("#lines li.you ~ li").first).to_be_visible()  # the answer has come, so all lines are there
     page.reload()
     expect(page.locator("#state")).to_have_text("通话中")
     expect(page.locator("#lines li.you")).to_have_text("暖气两天不热了，也没人来")
@@ -90,3 +92,22 @@ def test_texts_and_calls_in_both_languages_and_widths(new_page: NewPage, width: 
     expect(page.locator("#texts li.in")).to_contain_text("<img src=x")
     expect(page.locator("#texts li.out").first).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+
+
+def test_a_message_is_left_after_the_beep(new_page: NewPage) -> None:
+    """In English, where nobody is there to come."""
+    phone = new_page("/phone", language="en-US")
+    pick_up(phone, "+8619900000110")
+    phone.locator("#dial").click()
+    expect(phone.locator("#lines li.them").first).to_be_visible()
+    phone.locator('[data-key="0"]').click()
+    expect(phone.locator("#lines")).to_contain_text("leave a message", timeout=20_000)
+    phone.locator('[data-key="2"]').click()
+    expect(phone.locator("#lines")).to_contain_text("recorded", timeout=20_000)
+    phone.locator("#skip").click()
+    expect(phone.locator("#ear-words")).to_contain_text("Beep", timeout=20_000)
+    phone.locator("#words").fill("My invoice is wrong, please call me back")
+    if os.environ.get("HOTLINE_TEST_SHOTS"):
+        phone.screenshot(path=os.environ["HOTLINE_TEST_SHOTS"] + "/voicemail-en.png", full_page=True)
+    phone.locator("#words").press("Enter")
+    expect(phone.locator("#lines")).to_contain_text("We have your message")

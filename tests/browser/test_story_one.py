@@ -36,7 +36,7 @@ EN = ["My radiator has been cold for two days and nobody came", "3-2-501", "1390
 
 def test_in_chinese(new_page: NewPage, sign_in: SignIn) -> None:
     agent = sign_in("客服专员")
-    holder = agent.locator(".me summary").inner_text().strip().splitlines()[0]
+    holder = agent.locator(".me:not(.more) summary").inner_text().strip().splitlines()[0]
     colleague = sign_in("客服专员", width=390, expects=LOST)
     expect(agent.get_by_text("现在没有人在等。")).to_be_visible()
     chat = new_page("/chat", width=390)

@@ -14,7 +14,8 @@ import pytest
 from pydantic import AnyHttpUrl, SecretStr
 from sqlalchemy import select
 
-from bot.services import dispatch, media
+from bot.services.conversation import media
+from bot.services.delivery import dispatch
 from bot.settings import PACKS
 from tests.conftest import ROOT, WEDNESDAY
 from tests.fakes.clock import ManualClock

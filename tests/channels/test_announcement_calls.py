@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 
 from bot.core.telephone import CallState
 from bot.core.words import BroadcastState, CaseKind, DeliveryState, Outcome
-from bot.services import sandbox
+from bot.services.sandbox import sandbox
 from store.tables import Broadcast, BroadcastRecipient, Case, Contact, Delivery
 from tests.fakes.announcing import Outage
 from tests.fakes.handset import Handset

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from bot.core.telephone import DOOR, CallState, door
+from bot.core.plan import Trigger
+from bot.core.telephone import DOOR, BadCallError, CallState, door
 from bot.core.twiml import Gather, Over, play
 from bot.core.words import (
     Author,
@@ -17,18 +18,23 @@ from bot.core.words import (
     ConversationState,
     DeliveryState,
     Disposition,
-    FollowUpGroup,
     Language,
     Outgoing,
+    Presence,
     Purpose,
     Rejected,
     Say,
 )
-from bot.services import conversations, followups, outbox, sandbox, speech, voice, waiting
-from bot.services.bookings import book
-from bot.services.callees import PATIENCE, Callees, Manner
-from bot.services.callees import play as play_callees
-from bot.services.followups import Occurrence
+from bot.services.calls import speech, voice, voicemail, waiting
+from bot.services.calls.bookings import book
+from bot.services.conversation import conversations
+from bot.services.delivery import outbox
+from bot.services.desk.wrap_up import SILENT
+from bot.services.plans import followups
+from bot.services.plans.planning import Occurrence
+from bot.services.sandbox import sandbox
+from bot.services.sandbox.callees import PATIENCE, Callees, Manner
+from bot.services.sandbox.callees import play as play_callees
 from store.tables import Address, CallAttempt, Callback, Contact, Conversation, Delivery, Message, Staff
 from tests.fakes.handset import Handset
 from tests.fakes.house import House
@@ -40,9 +46,7 @@ CALLER = "+8619900000101"
 @pytest.fixture
 async def patient(house: House) -> Handset:
     """A patient who visited this morning, at the moment their phone rings."""
-    what = Occurrence(
-        "visits", "V1", FollowUpGroup.VISITED_NO_PURCHASE, PATIENT, "郑晓霜", house.clock.now(), title="女士"
-    )
+    what = Occurrence("visits", "V1", Trigger.VISITED_NO_PURCHASE, PATIENT, "郑晓霜", house.clock.now(), title="女士")
     await house.centre.db.write(lambda s: followups.record(s, house.centre, what, house.clock.now()))
     await house.advance(hours=4.5)  # 14:30, the first window
     phone = await Handset.of(house, PATIENT)
@@ -123,11 +127,41 @@ async def test_three_prompts_and_goodbye_to_a_silent_line(house: House, patient:
     prompts = []
     for _ in range(3):
         await patient.silence()
-        prompts.append(await patient.heard())
-    assert all(prompts)
+        prompts.append("".join(await patient.heard()))
+    assert all("能听到我说话吗" in prompt for prompt in prompts)
+    await patient.silence()
+    assert "再见" in "".join(await patient.heard())
     await patient.listen()
     assert await patient.state() is CallState.COMPLETED
     assert (await one(house, select(CallAttempt))).disposition is Disposition.NO_ANSWER
+    assert (await one(house, select(Conversation))).wrap_up == SILENT
+    await house.advance(minutes=1)
+    assert await patient.texts() == []  # we called: the call is tried again, nobody writes
+
+
+async def test_a_callee_who_hangs_up_without_a_word_has_not_answered(house: House, patient: Handset) -> None:
+    await patient.answer()
+    await patient.silence()
+    await patient.hang_up()
+    assert (await one(house, select(CallAttempt))).disposition is Disposition.NO_ANSWER
+    assert (await one(house, select(Conversation))).wrap_up == SILENT
+
+
+async def test_who_spoke_and_then_falls_silent_is_put_through(house: House, patient: Handset) -> None:
+    await patient.answer()
+    await patient.press("1")
+    for _ in range(2):
+        await patient.silence()
+    await patient.heard()
+    await patient.silence()
+    assert "请同事来接" in "".join(await patient.heard())
+    assert (await one(house, select(Conversation))).state is ConversationState.QUEUED
+    await patient.silence()
+    assert "请按1，我们给您回电" in "".join(await patient.heard())  # nobody is online
+    await patient.press("1")
+    await patient.listen()
+    assert await patient.state() is CallState.COMPLETED
+    assert (await one(house, select(Conversation))).wrap_up is None
 
 
 async def test_a_page_that_is_gone_ends_its_call(house: House, patient: Handset) -> None:
@@ -153,7 +187,7 @@ async def test_the_same_request_gets_the_same_words_and_does_nothing_twice(house
     prompt = await voice.ask(house.centre, quiet, {})
     assert await voice.ask(house.centre, quiet, {}) == prompt
     said = await house.centre.db.read(
-        lambda s: s.scalars(select(Message.text).where(Message.author == Author.CUSTOMER)).all()
+        lambda s: s.scalars(select(Message.text).where(Message.author == Author.CUSTOMER).order_by(Message.id)).all()
     )
     assert said == ["1"]
 
@@ -165,7 +199,7 @@ async def test_a_step_taken_twice_by_the_page_is_taken_once(house: House, patien
     for digits in ("1", "2", "1"):
         await house.client.post(f"{patient.url}/calls/{call.id}/next", json={"step": call.sequence, "digits": digits})
     said = await house.centre.db.read(
-        lambda s: s.scalars(select(Message.text).where(Message.author == Author.CUSTOMER)).all()
+        lambda s: s.scalars(select(Message.text).where(Message.author == Author.CUSTOMER).order_by(Message.id)).all()
     )
     assert said == ["1"]
 
@@ -186,6 +220,59 @@ async def test_a_caller_is_greeted_and_served(house: House) -> None:
         lambda s: s.scalars(select(Message.text).where(Message.author == Author.SYSTEM).order_by(Message.seq)).all()
     )
     assert notes == ["客户来电", "客户已挂断电话"]
+
+
+async def ring_and_say_nothing(phone: Handset) -> None:
+    await phone.dial()
+    for _ in range(4):
+        await phone.silence()
+    await phone.listen()
+    assert await phone.state() is CallState.COMPLETED
+
+
+async def test_a_silent_caller_hears_goodbye_and_is_asked_by_text_whether_we_should_call(house: House) -> None:
+    phone = await Handset.of(house, CALLER)
+    await ring_and_say_nothing(phone)
+    call = await one(house, select(Conversation).where(Conversation.channel == ChannelName.VOICE))
+    assert (call.state, call.wrap_up) == (ConversationState.CLOSED, SILENT)
+    await house.settle()
+    ((_, asked),) = await phone.texts()
+    assert "我们没有听到声音。需要我们给您回电吗？" in asked
+    await ring_and_say_nothing(phone)  # a pocket that calls again
+    await house.settle()
+    assert len(await phone.texts()) == 1
+    await phone.text("1")
+    await house.advance(seconds=5)  # a moment, in which more may be written
+    said = select(Message.key).where(Message.channel == ChannelName.SMS, Message.author == Author.BOT)
+    keys = await house.centre.db.read(lambda s: s.scalars(said.order_by(Message.id)).all())
+    assert keys == ["utter_ask_silent_call", "utter_ask_callback_topic"]
+
+
+async def test_a_silent_caller_at_night_or_who_wants_no_texts_is_not_written_to(house: House) -> None:
+    await house.advance(hours=13)  # 23:00
+    night = await Handset.of(house, CALLER)
+    await ring_and_say_nothing(night)
+    await house.advance(hours=12)
+    assert await night.texts() == []
+    assert (await one(house, select(Delivery.state))) in (DeliveryState.EXPIRED, DeliveryState.CANCELLED)
+    phone = await Handset.of(house, "+8619900000102")
+    await phone.text("退订")
+    await ring_and_say_nothing(phone)
+    written = select(Message.key).where(Message.channel == ChannelName.SMS, Message.author == Author.BOT)
+    keys = await house.centre.db.read(lambda s: s.scalars(written).all())
+    assert keys.count("utter_ask_silent_call") == 1  # the night's, which was never sent
+
+
+async def test_a_caller_who_falls_silent_is_put_through(house: House) -> None:
+    phone = await Handset.of(house, CALLER)
+    await phone.dial()
+    await phone.say("暖气不热")
+    for _ in range(3):
+        await phone.silence()
+    held = await one(house, select(Conversation))
+    assert (held.state, held.wrap_up) == (ConversationState.QUEUED, None)
+    await phone.hang_up()
+    assert await phone.texts() == []
 
 
 async def test_the_star_repeats_and_english_speakers_hear_english(house: House) -> None:
@@ -238,7 +325,7 @@ async def test_the_caller_talks_with_an_agent_who_writes(house: House) -> None:
     await phone.say("我家在3-1-201")
     assert await phone.heard() == []
     said = await house.centre.db.read(
-        lambda s: s.scalars(select(Message.text).where(Message.author == Author.CUSTOMER)).all()
+        lambda s: s.scalars(select(Message.text).where(Message.author == Author.CUSTOMER).order_by(Message.id)).all()
     )
     assert said[-1] == "我家在3-1-201"
     await phone.hang_up()
@@ -268,7 +355,7 @@ async def test_press_1_and_we_call_back_and_the_place_is_kept(house: House) -> N
     waited = await one(house, select(Conversation))
     still = door(conversation=waited.id, turn=waited.seq, silent=speech.PATIENCE - 1)
     document = await voice.ask(house.centre, still, {})
-    assert [h.text for h in play(document).heard] == [waiting.OFFER]
+    assert [h.text for h in play(document).heard] == [waiting.NOBODY]
     ear = play(document).then
     assert isinstance(ear, Gather)
     goodbye = await voice.ask(house.centre, ear.url, {"Digits": "1"})
@@ -287,13 +374,29 @@ async def test_press_1_and_we_call_back_and_the_place_is_kept(house: House) -> N
     assert (again.id != waited.id, again.queued_at) == (True, waited.queued_at)
 
 
+async def test_who_waits_hears_their_place(house: House) -> None:
+    for number in (PATIENT, CALLER):
+        phone = await Handset.of(house, number)
+        await phone.dial()
+        await phone.press("0")
+        house.clock.advance(timedelta(seconds=1))
+    await house.centre.db.write(
+        lambda s: s.execute(update(Staff).where(Staff.username == "agent").values(presence=Presence.ONLINE))
+    )
+    waiting_now = await house.centre.db.read(lambda s: s.scalars(select(Conversation).order_by(Conversation.id)).all())
+    for each, place in zip(waiting_now, ("下一位就是您。", "您前面还有1位。"), strict=True):
+        still = door(conversation=each.id, turn=each.seq, silent=speech.PATIENCE - 1)
+        (heard,) = play(await voice.ask(house.centre, still, {})).heard
+        assert heard.text == f"{place} {waiting.OFFER}"
+
+
 async def test_a_hidden_number_that_waits_is_offered_no_call(house: House) -> None:
     document = await voice.ask(house.centre, DOOR, {"From": "anonymous", "CallSid": "CA1"})
     ear = play(document).then
     assert isinstance(ear, Gather)
     await voice.ask(house.centre, ear.url, {"Digits": "0"})
     held = await one(house, select(Conversation))
-    for waited, said in ((speech.PATIENCE - 1, speech.STILL_THERE), (speech.WAITS, speech.CALL_YOU_BACK)):
+    for waited, said in ((speech.PATIENCE - 1, speech.STILL_THERE), (speech.WAITS, voicemail.SPEAK)):
         url = door(conversation=held.id, turn=held.seq, silent=waited)
         assert [h.text for h in play(await voice.ask(house.centre, url, {})).heard] == [said]
     await voice.ask(house.centre, door(conversation=held.id, turn=held.seq), {"Digits": "1"})
@@ -318,7 +421,7 @@ async def test_a_hidden_number_is_served(house: House) -> None:
     ],
 )
 async def test_addresses_this_door_never_gave_out_are_refused(house: House, url: str) -> None:
-    with pytest.raises(voice.BadCallError):
+    with pytest.raises(BadCallError):
         await voice.ask(house.centre, url, {"Digits": "1"})
 
 

@@ -9,13 +9,15 @@ from sqlalchemy import select
 
 from bot.core.media import MediaState
 from bot.core.words import Author, CaseKind, ConversationState, DeliveryState, Language, Role
-from bot.services import contacts, escalations
+from bot.services import contacts
+from bot.services.desk import agent_lines, escalations
 from store.tables import Address, Attachment, Case, Contact, Conversation, Delivery, Escalation, Message, Staff
 from tests.channels.conftest import Post
 from tests.fakes.desk import Desk
 from tests.fakes.telegram import FakeTelegram, Person
 
-PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(200)
+PNG = b"\x89PNG\r\n\x1a\n" + b"picture" * 20
+DOCX = b"PK\x03\x04" + b"office" * 20
 JPEG = b"\xff\xd8\xff\xe0" + bytes(200)
 SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
@@ -74,7 +76,7 @@ async def test_a_deep_link_s_campaign_is_kept_and_the_application_s_language_com
     await post.comes()
     assert "bot" in ann.sees[0]
     (line,) = await lines(post)
-    assert line.details == {"campaign": "spring_2026"}
+    assert line.details == {"message": 1, "campaign": "spring_2026"}
     (conversation,) = await post.all(Conversation)
     assert (conversation.language, conversation.flow["context"]["campaign"]) == (Language.EN, "spring_2026")
     assert {command["command"] for command in telegram.commands["en"]} == {
@@ -226,7 +228,7 @@ async def test_a_reply_keeps_what_it_answers(post: Post, li: Person) -> None:
     question = li.last
     li.replies(question, "3号楼2单元501")
     await post.comes()
-    assert (await lines(post))[-1].details == {"quoted": question.text}
+    assert (await lines(post))[-1].details["quoted"] == question.text
 
 
 async def test_a_photo_is_kept_and_shown_to_staff_alone(post: Post, telegram: FakeTelegram, li: Person) -> None:
@@ -296,12 +298,12 @@ async def test_what_else_people_send(post: Post, li: Person) -> None:
     texts = [line.text for line in await lines(post)]
     assert texts == ["[位置] 39.90420, 116.40740", "[贴纸] 👍", "[名片]", "[语音]"]
     assert not any("13900000000" in text for text in texts)
-    assert (await lines(post))[0].details == {"latitude": 39.9042, "longitude": 116.4074}
+    assert (await lines(post))[0].details == {"message": 1, "latitude": 39.9042, "longitude": 116.4074}
 
 
 @SQLITE
 async def test_a_photo_with_words_is_answered_as_words(post: Post, li: Person) -> None:
-    li.sends_photo(PICTURE, "暖气片漏水了")
+    li.sends_photo(PNG, "暖气片漏水了")
     await post.comes()
     (line,) = await lines(post)
     assert line.text == "暖气片漏水了"
@@ -431,7 +433,7 @@ async def test_a_long_answer_goes_out_in_parts_and_in_order(post: Post, telegram
     words = "".join(f"第{n}句😀<b>&，" for n in range(380))  # one sentence, so that only Telegram's limit parts it
     await post.house.centre.db.write(lambda s: escalations.take_over(s, conversation.id, agent, post.house.clock.now()))
     await post.house.centre.db.write(
-        lambda s: escalations.say(s, post.house.centre, conversation.id, agent, words, post.house.clock.now())
+        lambda s: agent_lines.say(s, post.house.centre, conversation.id, agent, words, post.house.clock.now())
     )
     already = len(li.sees)
     telegram.refuses("sendMessage", 500, "Internal Server Error")
@@ -441,6 +443,93 @@ async def test_a_long_answer_goes_out_in_parts_and_in_order(post: Post, telegram
     parts = li.sees[already:]
     assert len(parts) == 2
     assert "".join(parts) == words
+
+
+async def taken(post: Post, at: str) -> Desk:
+    """A supervisor who has taken the conversation."""
+    desk = await Desk.of(post.house.centre, post.house.client, Role.SUPERVISOR)
+    await desk.see(at)
+    await desk.do(f"{at}/take-over")
+    return desk
+
+
+async def test_an_agent_s_files_and_quotes_reach_the_chat_as_such(post: Post, li: Person) -> None:
+    li.writes("家里暖气不热")
+    await post.comes()
+    asked, answered = li.messages[0], li.last
+    conversation = (await post.all(Conversation))[0].id
+    at = f"/console/conversations/{conversation}"
+    desk = await taken(post, at)
+    theirs = next(line for line in await post.all(Message) if line.author == "customer")
+    await desk.do(f"{at}/files", files={"file": ("报价.png", PNG, "image/png")}, client="a-1", quotes=theirs.seq)
+    await desk.do(f"{at}/files", files={"file": ("说明.docx", DOCX, "application/octet-stream")}, client="a-2")
+    await desk.do(f"{at}/files", files={"file": ("说明.docx", DOCX, "application/octet-stream")}, client="a-2")
+    ours = next(line for line in await post.all(Message) if line.author == "bot")
+    await desk.do(f"{at}/say", text="按这个来", client="a-3", quotes=ours.seq)
+    await desk.do(f"{at}/say", text="按这个来", client="a-3", quotes=ours.seq)
+    for _ in range(4):
+        await post.house.advance(seconds=3)
+    photo, document, words = [shown for shown in li.messages if not shown.mine][-3:]
+    assert (photo.file, photo.answers) == (("photo", "报价.png", PNG), asked.message_id)
+    assert document.file == ("document", "说明.docx", DOCX)
+    first = next(shown for shown in li.messages if not shown.mine)
+    assert (words.text, words.answers) == ("按这个来", first.message_id)
+    assert answered.message_id >= first.message_id
+    home = post.house.centre.settings.home / "media"
+    assert len([each for each in home.rglob("*") if each.is_file()]) == 2  # the one sent again was not kept again
+    page = await desk.see(at)
+    assert page.count("✓</span> 已发出") == 3
+    assert theirs.text in page.split('class="quoted"')[1]
+
+
+@SQLITE
+async def test_a_picture_that_is_none_to_telegram_goes_out_as_a_document(
+    post: Post, telegram: FakeTelegram, li: Person
+) -> None:
+    li.writes("家里暖气不热")
+    await post.comes()
+    at = f"/console/conversations/{(await post.all(Conversation))[0].id}"
+    desk = await taken(post, at)
+    telegram.refuses("sendPhoto", 400, "Bad Request: PHOTO_INVALID_DIMENSIONS")
+    await desk.do(f"{at}/files", files={"file": ("long.png", PNG, "image/png")})
+    await post.house.advance(seconds=3)
+    assert li.last.file == ("document", "long.png", PNG)
+
+
+@SQLITE
+async def test_a_line_that_failed_is_sent_again_only_when_asked(post: Post, telegram: FakeTelegram, li: Person) -> None:
+    li.writes("家里暖气不热")
+    await post.comes()
+    at = f"/console/conversations/{(await post.all(Conversation))[0].id}"
+    desk = await taken(post, at)
+    telegram.refuses("sendMessage", 400, "Bad Request: message is not allowed")
+    await desk.do(f"{at}/say", text="您好")
+    await post.house.advance(seconds=3)
+    seq = (await post.all(Message))[-1].seq
+    assert "没有送到" in await desk.see(at)
+    await post.house.advance(minutes=5)
+    assert "您好" not in li.sees
+    await desk.do(f"{at}/lines/{seq}/again")
+    await post.house.advance(seconds=3)
+    assert li.sees.count("您好") == 1
+    assert "没有送到" not in await desk.see(at)
+    assert "said=not_lost" in await desk.do(f"{at}/lines/{seq}/again")
+
+
+@SQLITE
+async def test_what_an_agent_may_not_send_is_refused_kindly(post: Post, li: Person) -> None:
+    li.writes("家里暖气不热")
+    await post.comes()
+    at = f"/console/conversations/{(await post.all(Conversation))[0].id}"
+    desk = await taken(post, at)
+    for name, content, mime in (
+        ("setup.exe", b"MZ", "application/x-msdownload"),
+        ("picture.png", b"MZ\x90", "image/png"),
+        ("page.svg", b"<svg/>", "image/svg+xml"),
+    ):
+        assert "said=file_wrong_type" in await desk.do(f"{at}/files", files={"file": (name, content, mime)})
+    assert "said=file_missing" in await desk.do(f"{at}/files", files={"other": ("a.txt", b"a", "text/plain")})
+    assert await post.all(Attachment) == []
 
 
 @SQLITE
@@ -510,11 +599,12 @@ async def test_staff_link_their_chat_and_claim_by_a_button(post: Post, telegram:
     await post.comes()
     await post.house.advance(minutes=5)
     await post.house.advance(hours=4)
-    alerts = {name: phone.last for name, phone in phones.items()}
-    assert all(alert.titles == ["认领", "收到"] for alert in alerts.values())
+    answers = ["认领", "收到", "转给别人"]
+    alerts = {name: [m for m in phone.messages if m.titles == answers][-1] for name, phone in phones.items()}
 
     phones["leader"].presses("认领")
     await post.comes()
+    await post.house.settle()
     (escalation,) = await post.all(Escalation)
     (leader,) = [person for person in await post.all(Staff) if person.username == "leader"]
     conversation = (await post.all(Conversation))[-1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -245,26 +246,26 @@ async def test_what_an_answer_means(
 ) -> None:
     trouble(telegram)
     with pytest.raises(answer[0]) as met:
-        await TelegramChannel(bot).send(out(li))
+        await TelegramChannel(bot, Path("media")).send(out(li))
     assert getattr(met.value, "after", getattr(met.value, "unreachable", None)) == answer[1]
 
 
 async def test_a_server_that_is_not_there_took_nothing(bot: Bot, telegram: FakeTelegram, li: Person) -> None:
     await telegram.stop()
     with pytest.raises(TryLater):
-        await TelegramChannel(bot).send(out(li))
+        await TelegramChannel(bot, Path("media")).send(out(li))
 
 
 async def test_markup_is_sent_as_it_is_written(bot: Bot, telegram: FakeTelegram, li: Person) -> None:
     words = "<b>100%</b> _a_ *b* [x](y) & `c` https://t.me"
-    assert (await TelegramChannel(bot).send(out(li, words))).provider_id == str(li.last.message_id)
+    assert (await TelegramChannel(bot, Path("media")).send(out(li, words))).provider_id == str(li.last.message_id)
     assert li.sees == [words]
     assert "parse_mode" not in dict(telegram.calls)["sendMessage"]
 
 
 async def test_an_address_of_another_kind_is_refused(bot: Bot) -> None:
     with pytest.raises(Rejected):
-        await TelegramChannel(bot).send(out("browser-1"))
+        await TelegramChannel(bot, Path("media")).send(out("browser-1"))
 
 
 # ── asking ──
@@ -277,7 +278,7 @@ def poller(bot: Bot, take: Any, leases: Any = None) -> Poller:
         return True
 
     office = Office(lease=leases or mine, heard=nothing, failed=nothing, leave=nothing)
-    return Poller(TelegramChannel(bot), Receiver(bot, take), office, {Language.ZH: [("start", "开始")]})
+    return Poller(TelegramChannel(bot, Path("media")), Receiver(bot, take), office, {Language.ZH: [("start", "开始")]})
 
 
 async def test_what_cannot_be_committed_now_comes_again_and_holds_up_no_other_chat(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,8 @@ import pytest
 from sqlalchemy import select
 
 from bot.channels.twilio.carrier import Account, TwilioCarrier
+from bot.core.media import MediaKind, MediaState
+from bot.core.plan import Trigger
 from bot.core.words import (
     Author,
     CallbackState,
@@ -19,7 +20,6 @@ from bot.core.words import (
     ConversationState,
     DeliveryState,
     Disposition,
-    FollowUpGroup,
     Language,
     Outcome,
     Outgoing,
@@ -27,28 +27,26 @@ from bot.core.words import (
     Rejected,
     TryLater,
 )
-from bot.services import contacts, dispatch, followups, outbox
-from bot.services.dispatch import ASK_AFTER
-from bot.services.followups import Occurrence
-from bot.services.outbox import LEASE
+from bot.services import contacts, merging
+from bot.services.conversation import media
+from bot.services.conversation.conversations import open_at
+from bot.services.delivery import dispatch, outbox
+from bot.services.delivery.dispatch import ASK_AFTER, ASK_FOR
+from bot.services.delivery.outbox import LEASE
+from bot.services.plans import followups
+from bot.services.plans.planning import Occurrence
 from bot.settings import Settings
-from store.tables import Address, CallAttempt, Callback, Consent, Conversation, Delivery, Message
+from store.tables import Address, Attachment, CallAttempt, Callback, Consent, Conversation, Delivery, Merge, Message
 from tests.conftest import SECRET
 from tests.fakes.announcing import Outage
 from tests.fakes.house import House
-from tests.fakes.twilio import NUMBER, SID, TOKEN, Callee, Twilio, serving
+from tests.fakes.twilio import NUMBER, SID, Callee, Twilio, account
 
 PUBLIC = "https://hotline.example"
 VOICE, STATUS = f"{PUBLIC}/twilio/voice", f"{PUBLIC}/twilio/status"
 SMS, SMS_STATUS = f"{PUBLIC}/twilio/sms", f"{PUBLIC}/twilio/sms-status"
 PATIENT = "+8619900000107"
 CALLER = "+8619900000101"
-
-
-@pytest.fixture
-async def twilio() -> AsyncIterator[Twilio]:
-    async with serving(Twilio()) as carrier:
-        yield carrier
 
 
 @pytest.fixture
@@ -59,11 +57,7 @@ def settings(database_url: str, tmp_path: Path, twilio: Twilio) -> Settings:
         data_dir=tmp_path / "data",
         database_url=database_url,
         secret=SECRET,
-        public_url=PUBLIC,
-        twilio_account_sid=SID,
-        twilio_auth_token=TOKEN,
-        twilio_number=NUMBER,
-        twilio_api=twilio.address,
+        **account(twilio, PUBLIC),
     )
 
 
@@ -87,7 +81,7 @@ async def one(house: House, query: Any) -> Any:
 async def call_owed(house: House) -> None:
     """A patient who visited this morning is called at 14:30."""
     now = house.clock.now()
-    what = Occurrence("visits", "V1", FollowUpGroup.VISITED_NO_PURCHASE, PATIENT, "郑晓霜", now, title="女士")
+    what = Occurrence("visits", "V1", Trigger.VISITED_NO_PURCHASE, PATIENT, "郑晓霜", now, title="女士")
     await house.centre.db.write(lambda s: followups.record(s, house.centre, what, now))
     await house.advance(hours=4.5)
 
@@ -127,7 +121,8 @@ async def test_a_follow_up_call_is_placed_answered_and_closed(phone: House, twil
         (Callee("busy"), Disposition.BUSY, 10),
         (Callee("no-answer"), Disposition.NO_ANSWER, 24 * 60),  # two hours later this window has closed
         (Callee("failed"), Disposition.FAILED, 30),
-        (Callee("failed", sip="480"), Disposition.FAILED, 30),
+        (Callee("failed", sip="480"), Disposition.UNREACHABLE, 60),
+        (Callee("no-answer", sip="480"), Disposition.UNREACHABLE, 60),
         (Callee("machine"), Disposition.MACHINE, 24 * 60),
         (Callee(keys=("1",)), Disposition.PARTLY_COMPLETED, 30),
     ],
@@ -152,6 +147,7 @@ async def test_a_number_that_does_not_exist_is_not_called_again(phone: House, tw
     await twilio.play()
     await phone.advance(hours=24)
     assert len(twilio.calls) == 1
+    assert await attempts(phone) == [Disposition.INVALID_NUMBER]
     address = select(Address).join(CallAttempt, CallAttempt.address_id == Address.id)
     assert (await one(phone, address)).reachable is False
 
@@ -242,7 +238,7 @@ async def test_a_caller_is_greeted_and_served(phone: House, twilio: Twilio) -> N
 # ── text messages ──
 
 
-async def text_out(house: House, words: str) -> int:
+async def text_out(house: House, words: str, *, purpose: Purpose = Purpose.REPLY) -> int:
     """A reply to the caller goes out; gives its delivery."""
     now = house.clock.now()
 
@@ -258,7 +254,7 @@ async def text_out(house: House, words: str) -> int:
         made = outbox.put(
             session,
             dedupe_key=f"text:{words}",
-            purpose=Purpose.REPLY,
+            purpose=purpose,
             channel=ChannelName.SMS,
             address_id=known.address_id,
             contact_id=known.contact_id,
@@ -313,6 +309,30 @@ async def test_a_message_whose_answer_was_lost_is_found_by_its_words(phone: Hous
     assert len(twilio.messages) == 1
 
 
+async def test_a_provider_that_cannot_be_asked_is_asked_again(phone: House, twilio: Twilio) -> None:
+    twilio.faults, twilio.speechless = ["lost"], 2
+    delivery_id = await text_out(phone, "停暖通知", purpose=Purpose.EMERGENCY)
+    for _ in range(2):
+        await lost(phone)
+        assert (await state_of(phone, delivery_id))[0] is DeliveryState.UNKNOWN
+    await lost(phone)
+    assert await state_of(phone, delivery_id) == (DeliveryState.ACCEPTED, None)
+    await phone.advance(hours=1)
+    assert len(twilio.messages) == 1
+
+
+async def test_an_emergency_is_sent_again_where_nobody_can_be_asked_for_long(phone: House, twilio: Twilio) -> None:
+    twilio.faults, twilio.speechless = ["lost"], 100
+    delivery_id = await text_out(phone, "停暖通知", purpose=Purpose.EMERGENCY)
+    await lost(phone)
+    phone.clock.skip(ASK_FOR)
+    await lost(phone)
+    assert (await state_of(phone, delivery_id))[0] is DeliveryState.QUEUED
+    await asyncio.sleep(1.1)  # one text a second leaves
+    await phone.settle()
+    assert len(twilio.messages) == 2
+
+
 async def test_a_customer_writes_and_is_answered_once(phone: House, twilio: Twilio) -> None:
     for _ in range(2):
         answer = await twilio.text_in(CALLER, "你们几点上班", SMS, sid="SM" + "a" * 32)
@@ -329,7 +349,7 @@ async def test_stop_is_honoured_and_answered_once(phone: House, twilio: Twilio, 
     await phone.settle()
     assert len(twilio.messages) == int(answered)
     consent = await one(phone, select(Consent).where(Consent.source == "text message"))
-    assert (consent.scope, consent.granted) == ("all", False)
+    assert (consent.scope, consent.granted) == ("sms", False)
     await twilio.text_in(CALLER, "START", SMS)
     assert [c.granted for c in await all_of(phone, select(Consent).where(Consent.source == "text message"))] == [
         False,
@@ -351,12 +371,124 @@ async def test_whoever_stopped_by_text_gets_the_refusal_as_the_reason(phone: Hou
     assert await state_of(phone, delivery_id) == (DeliveryState.FAILED, "opted_out")
 
 
-async def test_a_picture_is_acknowledged_kindly(phone: House, twilio: Twilio) -> None:
-    await twilio.text_in(CALLER, "", SMS, NumMedia="2", MediaUrl0="https://api.twilio.com/x")
+PICTURE = b"\x89PNG\r\n\x1a\n" + b"0" * 40
+
+
+def enclosed(twilio: Twilio, *kinds: str) -> dict[str, str]:
+    """The fields of a message with files of these types, all of which Twilio hands out as pictures."""
+    fields = {"NumMedia": str(len(kinds))}
+    for number, mime in enumerate(kinds):
+        path = f"Messages/MM1/Media/ME{number}"
+        twilio.files[path] = PICTURE
+        address = f"{twilio.address}/2010-04-01/Accounts/{SID}/{path}"
+        fields |= {f"MediaUrl{number}": address, f"MediaContentType{number}": mime}
+    return fields
+
+
+async def test_pictures_are_fetched_and_kept_for_the_staff_and_the_customer_hears_so(
+    phone: House, twilio: Twilio
+) -> None:
+    fields = enclosed(twilio, "image/png", "image/jpeg", "application/x-msdownload")
+    for _ in range(2):
+        await twilio.text_in(CALLER, "", SMS, sid="MM" + "b" * 32, **fields)
+    said = await all_of(phone, select(Message.text).where(Message.author == Author.BOT).order_by(Message.id))
+    assert (len(said), "文件" in said[-1]) == (2, True)  # greeted, and told once
+    await media.fetch_due(phone.centre)
+    files = await all_of(phone, select(Attachment).order_by(Attachment.id))
+    assert [(file.state, file.kind) for file in files] == [
+        (MediaState.KEPT, MediaKind.PHOTO),
+        (MediaState.REFUSED, MediaKind.PHOTO),  # it says JPEG and is none
+    ]
+    path = media.path_of(phone.centre, files[0])
+    assert path is not None
+    assert path.read_bytes() == PICTURE
+
+
+async def test_words_with_a_picture_are_answered_as_words(phone: House, twilio: Twilio) -> None:
+    await twilio.text_in(CALLER, "你们几点上班", SMS, **enclosed(twilio, "image/png"))
+    await phone.advance(seconds=5)
+    said = await all_of(phone, select(Message.text).where(Message.author == Author.BOT).order_by(Message.id))
+    assert "09:00" in said[-1]
+    assert len(await all_of(phone, select(Attachment))) == 1
+
+
+@pytest.mark.parametrize("elsewhere", ["https://example.org/x.png", "http://127.0.0.1:1/2010-04-01/Accounts/x"])
+async def test_files_elsewhere_are_never_asked_for_with_our_token(phone: House, twilio: Twilio, elsewhere: str) -> None:
+    fields = enclosed(twilio, "image/png") | {"MediaUrl0": elsewhere}
+    await twilio.text_in(CALLER, "", SMS, **fields)
+    await media.fetch_due(phone.centre)
+    assert (await one(phone, select(Attachment))).state is MediaState.FAILED
+
+
+async def test_whoever_stopped_texts_is_still_called(phone: House, twilio: Twilio) -> None:
+    twilio.callees[PATIENT] = Callee("busy")
+    await twilio.text_in(PATIENT, "退订", SMS)
+    await call_owed(phone)
+    assert len(twilio.calls) == 1
+
+
+@pytest.mark.parametrize(("word", "says"), [("帮助", "转人工"), ("help!", "转人工")])
+async def test_help_says_who_we_are_and_how_to_stop(phone: House, twilio: Twilio, word: str, says: str) -> None:
+    await twilio.text_in(CALLER, word, SMS)
     await phone.settle()
-    assert "图片" in twilio.messages[0]["body"]
-    lines = await all_of(phone, select(Message.text).where(Message.author == Author.CUSTOMER))
-    assert lines == ["（发来 2 个附件）"]
+    (message,) = twilio.messages
+    assert "云栖综合服务中心" in message["body"]
+    assert says in message["body"]
+    assert await all_of(phone, select(Consent).where(Consent.source == "text message")) == []
+
+
+async def test_start_does_not_undo_what_was_said_elsewhere(phone: House, twilio: Twilio) -> None:
+    await twilio.text_in(CALLER, "别再联系我", SMS)
+    await phone.advance(seconds=5)  # until nothing more comes
+    await twilio.text_in(CALLER, "恢复", SMS)
+    said = await all_of(phone, select(Message.text).where(Message.author == Author.BOT).order_by(Message.id))
+    assert "仍然有效" in said[-1]
+    withdrawn = {c.scope: c.granted for c in await all_of(phone, select(Consent).order_by(Consent.id))}
+    assert withdrawn["all"] is False
+
+
+# ── whose number it is ──
+
+
+async def typed(house: House, number: str) -> int:
+    """A guest of the web chat types this number; gives the guest."""
+    now = house.clock.now()
+
+    def chat(session: Any) -> int:
+        held = open_at(
+            session, ChannelName.WEBCHAT, "guest", language=Language.ZH, zone="Asia/Shanghai", book="", now=now
+        )
+        merging.give_phone(session, held, number, now)
+        return held.contact_id
+
+    return await house.centre.db.write(chat)
+
+
+@pytest.mark.parametrize("comes", ["text", "call"])
+async def test_whoever_comes_from_a_number_somebody_typed_is_not_taken_for_them(
+    phone: House, twilio: Twilio, comes: str
+) -> None:
+    guest, number = await typed(phone, "+8619900000777"), "+8619900000777"
+    for _ in range(2):
+        if comes == "text":
+            await twilio.text_in(number, "你好", SMS)
+        else:
+            await twilio.call_in(number, VOICE, sid="CA" + "d" * 32)
+    came = await all_of(phone, select(Conversation).where(Conversation.channel != ChannelName.WEBCHAT))
+    callers = {conversation.contact_id for conversation in came}
+    assert len(callers) == 1
+    assert guest not in callers
+    offer = await one(phone, select(Merge))
+    assert {offer.kept_id, offer.other_id} == {guest, *callers}
+    numbers = await all_of(phone, select(Address).where(Address.channel.in_(contacts.PHONE_CHANNELS)))
+    assert {a.claimed for a in numbers if a.contact_id in callers} == {False}
+
+
+async def test_whoever_has_shown_that_a_number_is_theirs_is_known_by_it(phone: House, twilio: Twilio) -> None:
+    await twilio.text_in(CALLER, "你好", SMS)
+    await twilio.call_in(CALLER, VOICE)
+    assert len({c.contact_id for c in await all_of(phone, select(Conversation))}) == 1
+    assert await all_of(phone, select(Merge)) == []
 
 
 # ── who may knock ──
@@ -450,8 +582,8 @@ async def test_a_wrong_token_keeps_calls_for_later(settings: Settings, twilio: T
     async def none(_channel: ChannelName, _ids: object) -> frozenset[str]:
         return frozenset()
 
-    account = Account(settings.twilio_account_sid, "another token", NUMBER, PUBLIC, twilio.address)
-    carrier = TwilioCarrier(account, ring=lambda: LEASE, taken=none)
+    wrong = Account(settings.twilio_account_sid, "another token", NUMBER, PUBLIC, twilio.address)
+    carrier = TwilioCarrier(wrong, ring=lambda: LEASE, taken=none)
     try:
         with pytest.raises(TryLater):
             await carrier.place_call(Outgoing(1, ChannelName.VOICE, CALLER, "x", Language.ZH))

@@ -19,20 +19,20 @@ ASK = (
 @pytest.mark.parametrize(
     ("document", "heard", "then"),
     [
-        ("<Response/>", (), Over()),
-        ("<Response><Say>Hi</Say></Response>", (Heard("Hi"),), Over()),
+        ("<Response/>", (), Over(ran_out=True)),
+        ("<Response><Say>Hi</Say></Response>", (Heard("Hi"),), Over(ran_out=True)),
         ("<Response><Say>Hi</Say><Hangup/><Say>no</Say></Response>", (Heard("Hi"),), Over()),
         ('<Response><Say loop="2">Hi</Say><Hangup/></Response>', (Heard("Hi"), Heard("Hi")), Over()),
-        ('<Response><Say loop="0">Hi</Say></Response>', (Heard("Hi"),) * twiml.MAX_LOOPS, Over()),
+        ('<Response><Say loop="0">Hi</Say></Response>', (Heard("Hi"),) * twiml.MAX_LOOPS, Over(ran_out=True)),
         ("<Response><Pause/><Hangup/></Response>", (Heard(pause=1.0),), Over()),
-        ("<Response><Play>/hold.mp3</Play></Response>", (Heard("♪ /hold.mp3"),), Over()),
+        ("<Response><Play>/hold.mp3</Play></Response>", (Heard("♪ /hold.mp3"),), Over(ran_out=True)),
         ("<Response><Reject/></Response>", (), Over("rejected")),
         ('<Response><Reject reason="busy"/></Response>', (), Over("busy")),
         ("<Response><Redirect>/next?a=1&amp;b=2</Redirect></Response>", (), Fetch("/next?a=1&b=2")),
         ("<Response><Redirect>?turn=3</Redirect></Response>", (), Fetch("/door?turn=3")),
         ("<Response><Gather/></Response>", (), Gather("/door")),
-        ("<Response><Say>  two\n words </Say></Response>", (Heard("two words"),), Over()),
-        ("<Response><Say></Say></Response>", (), Over()),
+        ("<Response><Say>  two\n words </Say></Response>", (Heard("two words"),), Over(ran_out=True)),
+        ("<Response><Say></Say></Response>", (), Over(ran_out=True)),
     ],
 )
 def test_each_verb_does_what_it_says(document: str, heard: tuple[Heard, ...], then: twiml.Then) -> None:

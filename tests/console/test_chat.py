@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from bot.core.words import Author, Language
-from bot.services import webchat
-from bot.services.webchat import ChatLine
+from bot.services.conversation import webchat
+from bot.services.conversation.webchat import ChatLine
 from bot.web.chat import COOKIE, spoken
 from tests.fakes.house import House
 from tests.fakes.people import OURS

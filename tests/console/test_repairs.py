@@ -10,7 +10,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from bot.core.words import CaseKind, ChannelName, Language, RepairStage, Role, VisitState
-from bot.services import cases, contacts
+from bot.services import contacts
+from bot.services.casework import cases
 from store.tables import AuditEntry, RepairOrder, Visit
 from tests.fakes.desk import Desk
 from tests.fakes.house import House

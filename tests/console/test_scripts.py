@@ -16,7 +16,7 @@ from bot.console.script_words import ACTIONS as ACTION_NAMES
 from bot.console.script_words import PACKS, Reader
 from bot.core.actions import ACTIONS
 from bot.core.words import Language, Role
-from bot.services.branches import Traffic
+from bot.services.conversation.branches import Traffic
 from bot.settings import PACKS as ALL
 from scripts.grammar import parse_condition
 from scripts.loader import load_book

@@ -10,9 +10,11 @@ import pytest
 from sqlalchemy import select
 
 from bot.core.words import Presence, Role
-from bot.services import staff as staff_service
 from bot.services.centre import Centre
-from bot.services.staff import SESSION_LIFE, TRIES_PER_NAME, StaffRefusedError
+from bot.services.staffing import sign_in
+from bot.services.staffing import staff as staff_service
+from bot.services.staffing.sign_in import SESSION_LIFE, TRIES_PER_NAME, Caller
+from bot.services.staffing.staff import StaffRefusedError
 from store.tables import AuditEntry, Staff, StaffSession
 from tests.fakes.house import House
 from tests.fakes.people import csrf_of
@@ -42,7 +44,7 @@ async def try_password(client: httpx.AsyncClient, password: str, username: str =
 
 async def link_for(centre: Centre, staff_id: int) -> str:
     now, machine = centre.clock.now(), centre.clock.machine()
-    return await centre.db.write(lambda s: staff_service.make_link(s, staff_id, now=now, machine=machine))
+    return await centre.db.write(lambda s: sign_in.make_link(s, staff_id, now=now, machine=machine))
 
 
 async def test_a_password_opens_the_console(house: House, client: httpx.AsyncClient, mei: Staff) -> None:
@@ -69,7 +71,7 @@ async def test_tries_are_limited_and_the_limit_passes(house: House, client: http
     for _ in range(TRIES_PER_NAME):
         assert (await try_password(client, "wrong")).status_code == 401
     assert (await try_password(client, PASSWORD)).status_code == 429
-    house.clock.skip(staff_service.ATTEMPT_SPAN + timedelta(seconds=1))
+    house.clock.skip(sign_in.ATTEMPT_SPAN + timedelta(seconds=1))
     assert (await try_password(client, PASSWORD)).status_code == 303
 
 
@@ -104,7 +106,7 @@ async def test_a_link_lets_in_exactly_once(house: House, mei: Staff) -> None:
 
     async def use() -> bool:
         try:
-            await house.centre.db.write(lambda s: staff_service.sign_in_by_link(s, token, now=now, machine=machine))
+            await house.centre.db.write(lambda s: sign_in.sign_in_by_link(s, token, Caller(), now=now, machine=machine))
         except StaffRefusedError:
             return False
         return True
@@ -147,7 +149,7 @@ async def test_signing_out_ends_the_session(house: House, client: httpx.AsyncCli
     page = await client.get("/console")
     assert (await client.post("/sign-out", data={"csrf": csrf_of(page.text)})).status_code == 303
     machine = house.centre.clock.machine()
-    assert await house.centre.db.read(lambda s: staff_service.signed_in(s, cookie, machine)) is None
+    assert await house.centre.db.read(lambda s: sign_in.signed_in(s, cookie, machine)) is None
     assert (await house.centre.db.read(lambda s: s.get_one(Staff, mei.id))).presence is Presence.OFFLINE
     done = await house.centre.db.read(
         lambda s: s.scalars(select(AuditEntry.action).where(AuditEntry.staff_id == mei.id)).all()

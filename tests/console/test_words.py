@@ -14,10 +14,11 @@ from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_dir
 from bot.console import names, notices
 from bot.core import words
 from bot.core.words import Language
-from bot.services import i18n, staff
+from bot.services import i18n
+from bot.services.desk.wrap_up import WRAP_UPS
 from bot.services.permissions import PERMISSIONS, Function, grants, may
-from bot.services.staff import StaffRefusedError
-from bot.services.wrap_up import WRAP_UPS
+from bot.services.staffing import staff
+from bot.services.staffing.staff import StaffRefusedError
 
 BOT = Path(i18n.__file__).parents[1]
 KEYWORDS = {**DEFAULT_KEYWORDS, "N_": None, "term": None}
@@ -102,7 +103,7 @@ def test_roles_add_up() -> None:
 
 
 def test_a_short_password_is_refused() -> None:
-    with pytest.raises(StaffRefusedError, match="password_weak"):
+    with pytest.raises(StaffRefusedError, match="password_short"):
         staff.hash_password("short")
 
 

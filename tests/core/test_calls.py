@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.calls import AttemptFacts, CallFacts, Dial, GiveUp, Wait, WaitReason, decide
+from bot.core.calls import PLAN_ENDS, AttemptFacts, CallFacts, Dial, GiveUp, Wait, WaitReason, decide
 from bot.core.policy import Seasons, Window
 from bot.core.windows import call_windows, is_open
 from bot.core.words import CallbackState, Disposition, FollowUpGroup
@@ -31,7 +31,7 @@ def at(text: str) -> datetime:
 DUE = at("2026-07-01 14:30")
 CALL = CallFacts(
     state=CallbackState.SCHEDULED,
-    group=FollowUpGroup.VISITED_NO_PURCHASE,
+    plan=FollowUpGroup.VISITED_NO_PURCHASE,
     zone=CENTRE,
     due=DUE,
     numbers=(1,),
@@ -107,7 +107,7 @@ def test_the_customers_other_time_is_kept_and_counts_no_attempt() -> None:
 
 def test_a_wished_time_stands_on_a_holiday_and_in_no_season() -> None:
     now = at("2026-10-02 10:00")
-    wish = replace(CALL, group=FollowUpGroup.REQUESTED, due=now, ends_at=None)
+    wish = replace(CALL, plan=FollowUpGroup.REQUESTED, due=now, ends_at=None)
     unset = replace(POLICIES, seasons=Seasons(summer_start=None, winter_start=None))
     assert decide(wish, (), unset, CALENDAR, now) == Dial(1, at("2026-10-02 21:00"))
 
@@ -178,7 +178,7 @@ def test_a_whole_callback_ends_and_never_leaves_its_windows(
                 assert until > now
                 now = until
             case Dial(number=number, window_end=window_end):
-                windows = call_windows(call.group, POLICIES)
+                windows = call_windows(call.plan, POLICIES)
                 assert is_open(now, windows, CALENDAR, CENTRE, seasons=POLICIES.seasons)
                 assert now < window_end
                 assert call.ends_at is not None
@@ -191,3 +191,24 @@ def test_a_whole_callback_ends_and_never_leaves_its_windows(
                 now += timedelta(minutes=minutes)
     else:
         pytest.fail("the callback never ended")
+
+
+@pytest.mark.parametrize("how", list(Disposition))
+def test_what_ends_the_other_contacts_of_a_plan(how: Disposition) -> None:
+    table = {
+        D.COMPLETED: None,
+        D.PARTLY_COMPLETED: None,
+        D.NO_ANSWER: None,
+        D.BUSY: None,
+        D.MACHINE: None,
+        D.REFUSED: "plan_refused",
+        D.WRONG_NUMBER: "plan_no_number",
+        D.ANOTHER_TIME: None,
+        D.ESCALATED: None,
+        D.OPTED_OUT: "plan_refused",
+        D.UNREACHABLE: None,
+        D.INVALID_NUMBER: "plan_no_number",
+        D.FAILED: None,
+        D.CANCELLED: None,
+    }
+    assert PLAN_ENDS.get(how) == table[how]

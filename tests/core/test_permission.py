@@ -210,9 +210,48 @@ def test_a_persons_own_hours_narrow_the_day() -> None:
 
 def test_a_blocked_day_and_an_end_date() -> None:
     blocked = replace(ANYONE, blocked=frozenset({date(2026, 7, 1)}))
-    assert ask(Purpose.FOLLOW_UP, VOICE, blocked) == Refused(Rule.WINDOW, Why.OUTSIDE_WINDOW, at("2026-07-02 14:30"))
+    assert ask(Purpose.FOLLOW_UP, VOICE, blocked) == Refused(Rule.WINDOW, Why.BLOCKED_DAY, at("2026-07-02 14:30"))
     ended = replace(ANYONE, not_after=AFTERNOON)
     assert ask(Purpose.FOLLOW_UP, VOICE, ended) == Refused(Rule.WINDOW, Why.OUTSIDE_WINDOW, None)
+
+
+@pytest.mark.parametrize(
+    ("purpose", "until"),
+    [
+        (Purpose.FOLLOW_UP, "2026-07-02 14:30"),
+        (Purpose.MARKETING, "2026-07-02 14:30"),
+        (Purpose.REQUESTED_CALLBACK, "2026-07-02 08:00"),
+        (Purpose.SERVICE_NOTICE, None),
+        (Purpose.EMERGENCY, None),
+        (Purpose.REPLY, None),
+    ],
+)
+def test_a_day_the_centre_calls_nobody_on(purpose: Purpose, until: str | None) -> None:
+    calendar = replace(CALENDAR, blocked=frozenset({date(2026, 7, 1)}))
+    answer = may_contact(purpose, VOICE, WILLING, POLICIES, calendar, AFTERNOON)
+    assert answer == (Refused(Rule.WINDOW, Why.BLOCKED_DAY, at(until)) if until else Allowed())
+
+
+@pytest.mark.parametrize("purpose", Purpose)
+def test_nobody_is_rung_on_a_second_telephone_while_we_talk(purpose: Purpose) -> None:
+    answer = ask(purpose, VOICE, replace(WILLING, on_the_phone=True))
+    if purpose in (Purpose.REPLY, Purpose.STAFF_ALERT):
+        assert answer == Allowed()
+    else:
+        soon = AFTERNOON + POLICIES.calls.between_numbers
+        assert answer == Refused(Rule.ONE_CALL, Why.ON_THE_PHONE, soon)
+    assert ask(purpose, SMS, replace(WILLING, on_the_phone=True)) == Allowed()
+
+
+def test_calls_nobody_answered_count_for_the_carriers_caps_alone() -> None:
+    rang = tuple(
+        Contacted(AFTERNOON - timedelta(minutes=m), VOICE, Purpose.FOLLOW_UP, reached=False) for m in (1, 2, 4)
+    )
+    facts = replace(WILLING, recent_contacts=rang)
+    assert ask(Purpose.FOLLOW_UP, VOICE, facts) == Refused(
+        Rule.FREQUENCY, Why.TOO_OFTEN, AFTERNOON + timedelta(minutes=1)
+    )
+    assert ask(Purpose.FOLLOW_UP, SMS, facts) == Allowed()  # the one message after the last attempt (REQ-C19)
 
 
 def test_a_key_account_is_called_back_outside_the_windows_but_not_at_night() -> None:

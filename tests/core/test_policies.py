@@ -47,7 +47,7 @@ def test_the_shipped_figures_are_the_requirements() -> None:
     assert p.chat.hold_after == timedelta(seconds=20)  # REQ-B05
     assert p.chat.misses == 2  # REQ-D10
     assert [rung.after for rung in p.ladders["urgent"].rungs] == [timedelta(minutes=n) for n in (0, 5, 10, 60)]
-    assert p.plans[FollowUpGroup.VISITED_NO_PURCHASE].within_days == 2  # REQ-B13
+    assert p.plans[FollowUpGroup.VISITED_NO_PURCHASE].steps[0].within_days == 2  # REQ-B13
     assert p.plans[FollowUpGroup.VISITED_PURCHASED].windows == ("evening",)  # REQ-B14
     assert (p.rates[ChannelName.SMS].per_second, p.rates[ChannelName.TELEGRAM].per_second) == (1, 30)
     assert p.retention.short == timedelta(days=3 * 365)  # REQ-B42
@@ -57,7 +57,7 @@ def test_what_the_sources_leave_blank_is_unset() -> None:
     """X3, REQ-C08."""
     assert SHIPPED_POLICIES.seasons.summer_start is None
     assert SHIPPED_POLICIES.seasons.winter_start is None
-    assert SHIPPED_POLICIES.plans[FollowUpGroup.NOT_VISITED].after_days is None
+    assert SHIPPED_POLICIES.plans[FollowUpGroup.NOT_VISITED].steps[0].after_days is None
 
 
 def test_the_demo_sets_fictional_ones_and_leaves_the_rest() -> None:
@@ -126,7 +126,12 @@ hours:
         ("seasons: {summer_start: 05-15}", "seasons", 1, "both"),
         ("seasons: {summer_start: 05-15, winter_start: 05-15}", "seasons", 1, "different days"),
         ("plans: {requested: {windows: [night]}}", "plans.requested.windows", 1, "known: follow_up"),
-        ("plans: {after_complaint: {within_days: 1}}", "plans.after_complaint.within_days", 1, "less than after_days"),
+        (
+            "plans: {after_complaint: {steps: [{after_days: 3, within_days: 1}]}}",
+            "plans.after_complaint.steps.0.within_days",
+            1,
+            "less than after_days",
+        ),
         ("hours: {purposes: {marketing: []}}", "hours.purposes.marketing", 1, "windows it keeps"),
         ("hours: {windows: {x: {weekdays: [8], all_year: ['09:00-10:00']}}}", "hours.windows.x.weekdays", 1, "1 to 7"),
         ("hours: {windows: {x: {weekdays: [1], summer: ['09:00-10:00']}}}", "hours.windows.x", 1, "both summer"),

@@ -69,6 +69,13 @@ class Hotline:
                 raise AssertionError(self.said())
             time.sleep(0.02)
 
+    @property
+    def pid(self) -> int:
+        """Of the process that runs now."""
+        assert self._process is not None
+        assert self._process.pid is not None
+        return self._process.pid
+
     def said(self) -> str:
         return self._said.read_text("utf-8", "replace") if self._said.exists() else ""
 

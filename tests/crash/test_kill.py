@@ -224,7 +224,7 @@ async def test_calls_being_placed(hotline: Start, tmp_path: Path, database_url: 
     assert database_url
     dice, token = random.Random(3), "a token for the api"
     program = hotline(api_token=token, secret=SECRET)
-    rehearsal = ("serve", "--at", "2026-07-02T14:29:58+08:00")
+    rehearsal = ("serve", "--no-demo", "--at", "2026-07-02T14:29:58+08:00")
     program.serve(*rehearsal[1:])
     async with httpx.AsyncClient(base_url=program.address, headers={"Authorization": f"Bearer {token}"}) as client:
         for n in range(CALLS):
@@ -243,7 +243,7 @@ async def test_calls_being_placed(hotline: Start, tmp_path: Path, database_url: 
         await asyncio.to_thread(program.serve, *rehearsal[1:])
     rehearsed = tmp_path / "program" / "rehearsal" / "hotline.db"
     engine = create_engine(f"sqlite:///{rehearsed}")
-    dialled = text("SELECT count(*) FROM callback WHERE state = 'dialling'")
+    dialled = text("SELECT count(DISTINCT callback_id) FROM call_attempt")
     for _ in range(1200):
         with engine.connect() as connection:
             if connection.scalar(dialled) == CALLS:
@@ -251,9 +251,10 @@ async def test_calls_being_placed(hotline: Start, tmp_path: Path, database_url: 
         await asyncio.sleep(0.05)
     program.kill()
     with Session(engine) as session:
-        assert Counter(session.scalars(select(Callback.state))) == {CallbackState.DIALLING: CALLS}
+        waiting = {CallbackState.DIALLING, CallbackState.SCHEDULED}  # which rings out meanwhile is tried again later
+        assert set(session.scalars(select(Callback.state))) <= waiting
         attempts = Counter(session.scalars(select(CallAttempt.callback_id)))
-        assert set(attempts.values()) == {1}
+        assert sorted(attempts.values()) == [1] * CALLS
         deliveries = list(session.scalars(select(Delivery).where(Delivery.callback_id.is_not(None))))
         assert len(deliveries) == CALLS
         rung = Counter(session.scalars(select(SandboxCall.delivery_id)))

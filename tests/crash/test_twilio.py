@@ -13,10 +13,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from bot.core.words import ChannelName, DeliveryState, Purpose
-from bot.services import contacts, dispatch, outbox
+from bot.services import contacts
 from bot.services.centre import Centre
-from bot.services.dispatch import ASK_AFTER
-from bot.services.outbox import LEASE
+from bot.services.delivery import dispatch, outbox
+from bot.services.delivery.dispatch import ASK_AFTER
+from bot.services.delivery.outbox import LEASE
 from bot.settings import Settings
 from store.tables import Delivery
 from tests.conftest import ROOT, SECRET
@@ -24,15 +25,9 @@ from tests.crash.process import Hotline
 from tests.fakes.clock import ManualClock
 from tests.fakes.house import House
 from tests.fakes.line import drain
-from tests.fakes.twilio import NUMBER, SID, TOKEN, Twilio, serving
+from tests.fakes.twilio import Twilio, account
 
 CALLEE = "+8619900000101"
-
-
-@pytest.fixture
-async def twilio() -> AsyncIterator[Twilio]:
-    async with serving(Twilio()) as carrier:
-        yield carrier
 
 
 @pytest.fixture
@@ -44,11 +39,7 @@ async def program(database_url: str, tmp_path: Path, twilio: Twilio) -> AsyncIte
         folder,
         database_url=database_url,
         secret=SECRET,
-        public_url="http://hotline.test",
-        twilio_account_sid=SID,
-        twilio_auth_token=TOKEN,
-        twilio_number=NUMBER,
-        twilio_api=twilio.address,
+        **account(twilio, "http://hotline.test"),
     )
     yield made
     made.kill()
@@ -61,11 +52,7 @@ def settings(database_url: str, tmp_path: Path, twilio: Twilio) -> Settings:
         data_dir=tmp_path / "data",
         database_url=database_url,
         secret=SECRET,
-        public_url="http://hotline.test",
-        twilio_account_sid=SID,
-        twilio_auth_token=TOKEN,
-        twilio_number=NUMBER,
-        twilio_api=twilio.address,
+        **account(twilio, "http://hotline.test"),
     )
 
 

@@ -9,11 +9,18 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from bot.core.words import Role
-from bot.services import staff as staff_service
 from bot.services.centre import Centre
+from bot.services.staffing import sign_in
 from store.tables import Staff, StaffRole
 
 TOKEN = re.compile(r'name="csrf" value="([^"]+)"')
+COLUMN = re.compile(r'<select name="column".*?</select>', re.S)
+CHOSEN = re.compile(r'<option value="([^"]*)" selected>')
+
+
+def columns_of(page: str) -> list[str]:
+    """What the page of a list's draft says its columns are."""
+    return [found[1] if (found := CHOSEN.search(each)) else "-" for each in COLUMN.findall(page)]
 
 
 class Desk:
@@ -33,7 +40,7 @@ class Desk:
                 select(Staff).join(StaffRole).where(StaffRole.role == role).order_by(Staff.id).limit(1)
             ).one()
             now, machine = centre.clock.now(), centre.clock.machine()
-            return person, staff_service.make_link(session, person.id, now=now, machine=machine)
+            return person, sign_in.make_link(session, person.id, now=now, machine=machine)
 
         person, token = centre.db.write_now(link)
         client.cookies.clear()
@@ -59,7 +66,10 @@ class Desk:
 
     async def do(self, path: str, status: int = 303, files: dict[str, object] | None = None, **fields: object) -> str:
         """Sends a form; gives where it leads, or what it answers."""
-        data = {"csrf": self._csrf, **{name: str(value) for name, value in fields.items()}}
+        data: dict[str, object] = {
+            "csrf": self._csrf,
+            **{name: value if isinstance(value, list) else str(value) for name, value in fields.items()},
+        }
         answer = await self.client.post(path, data=data, files=files)  # type: ignore[arg-type]
         assert answer.status_code == status, answer.text[:2000]
         return answer.headers.get("location", answer.text)

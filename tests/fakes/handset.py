@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from bot.core.telephone import CallState
 from bot.core.twiml import Gather
-from bot.services import sandbox
-from bot.services.sandbox import Screen
+from bot.services.sandbox import sandbox, sandbox_rows
+from bot.services.sandbox.sandbox import Screen
 from tests.fakes.house import House
 
 
@@ -28,7 +28,7 @@ class Handset:
         return cls(house, number, answer.headers["location"])
 
     async def screen(self) -> Screen:
-        blind = sandbox.phone(self.house.centre.db.vault, self.number)
+        blind = sandbox_rows.phone(self.house.centre.db.vault, self.number)
         return await self.house.centre.db.read(lambda s: sandbox.screen(s, blind))
 
     async def state(self) -> CallState | None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from bot.core.words import Can, ChannelName, DeliveryState, Outgoing, Report, Sent
-from bot.services import dispatch
 from bot.services.centre import Centre
-from bot.services.pace import Pace
+from bot.services.delivery import dispatch
+from bot.services.delivery.pace import Pace
 
 
 class Line:

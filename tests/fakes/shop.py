@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -27,6 +28,7 @@ class Shop(ThreadingHTTPServer):
         self.status = 200
         self.body: str | None = None  # said instead of the rows
         self.refusal: dict[str, str] | None = None
+        self.heeds = True  # gives the orders of a span alone, and says so
         self.silent = False  # it takes the change, and its answer gets lost
         self.gate = threading.Event()  # cleared: answers wait until it is set
         self.gate.set()
@@ -34,6 +36,10 @@ class Shop(ThreadingHTTPServer):
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+def _moved(order: Mapping[str, Any]) -> datetime:
+    return datetime.fromisoformat(order.get("trace_at") or order["ordered_at"])
 
 
 class _Door(BaseHTTPRequestHandler):
@@ -49,8 +55,13 @@ class _Door(BaseHTTPRequestHandler):
         if rows is None:
             self._answer(404, "{}")
             return
+        said: dict[str, Any] = {}
+        if shop.heeds and "moved_from" in wanted:
+            start, end = (datetime.fromisoformat(wanted.pop(name)) for name in ("moved_from", "moved_before"))
+            rows = [row for row in rows if start <= _moved(row) < end]
+            said = {"moved": True}
         found = [row for row in rows if all(str(row.get(k)) == v for k, v in wanted.items())]
-        self._answer(shop.status, shop.body or json.dumps({"rows": found}))
+        self._answer(shop.status, shop.body or json.dumps({"rows": found, **said}))
 
     def do_POST(self) -> None:
         shop = self.server

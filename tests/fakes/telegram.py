@@ -15,7 +15,7 @@ import itertools
 import json
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +26,7 @@ TOKEN = "123456:a-token-for-tests_0123456789abcdef"
 BOT = {"id": 123456, "is_bot": True, "first_name": "Hotline", "username": "hotline_test_bot"}
 
 INT, TEXT, OBJECT, LIST = "integer", "text", "object", "list"
+FILE = {"chat_id": (INT, True), "caption": (TEXT, False), "reply_parameters": (OBJECT, False)}
 METHODS: dict[str, dict[str, tuple[str, bool]]] = {
     "getMe": {},
     "getUpdates": {
@@ -50,7 +51,10 @@ METHODS: dict[str, dict[str, tuple[str, bool]]] = {
         "link_preview_options": (OBJECT, False),
         "disable_notification": (TEXT, False),
         "reply_markup": (OBJECT, False),
+        "reply_parameters": (OBJECT, False),
     },
+    "sendPhoto": {**FILE, "photo": (TEXT, True)},
+    "sendDocument": {**FILE, "document": (TEXT, True)},
     "editMessageText": {
         "chat_id": (INT, True),
         "message_id": (INT, True),
@@ -83,6 +87,8 @@ class Shown:
     text: str
     mine: bool = False
     buttons: list[list[dict[str, str]]] = field(default_factory=list)
+    answers: int | None = None  # the message it quotes
+    file: tuple[str, str, bytes] | None = None  # how it was sent, its name, what is in it
 
     @property
     def titles(self) -> list[str]:
@@ -232,6 +238,7 @@ class FakeTelegram:
         self.commands: dict[str, list[dict[str, str]]] = {}
         self.webhook: dict[str, Any] | None = None
         self.files: dict[str, tuple[str, bytes]] = {}
+        self._uploads: dict[str, web.FileField] = {}
         self.pending: dict[int, dict[str, Any]] = {}
         self.repeated: list[dict[str, Any]] = []
         self.message_ids, self.query_ids = itertools.count(1), itertools.count(1)
@@ -345,7 +352,7 @@ class FakeTelegram:
         try:
             if request.match_info["token"] != TOKEN:
                 raise Refusal(401, "Unauthorized")
-            parameters = self._checked(method, {name: str(value) for name, value in form.items()})
+            parameters = self._checked(method, self._words(form))
             self.calls.append((method, parameters))
             if trouble is not None and trouble.refusal is not None:
                 raise trouble.refusal
@@ -357,6 +364,11 @@ class FakeTelegram:
         if trouble is not None and trouble.kind == "drop_after":
             return self._cut(request)
         return web.json_response({"ok": True, "result": result})
+
+    def _words(self, form: Mapping[str, Any]) -> dict[str, str]:
+        """The parameters of a form; what was uploaded with it is kept for "attach://" to find."""
+        self._uploads = {name: value for name, value in form.items() if isinstance(value, web.FileField)}
+        return {name: str(value) for name, value in form.items() if name not in self._uploads}
 
     def _cut(self, request: web.Request) -> web.StreamResponse:
         """Ends the connection without an answer."""
@@ -478,11 +490,59 @@ class FakeTelegram:
         return rows
 
     def _sendMessage(  # noqa: N802
-        self, chat_id: int, text: str, reply_markup: dict[str, Any] | None = None, **_: Any
+        self,
+        chat_id: int,
+        text: str,
+        reply_markup: dict[str, Any] | None = None,
+        reply_parameters: dict[str, Any] | None = None,
+        **_: Any,
     ) -> dict[str, Any]:
         chat, buttons = self._chat(chat_id), self._buttons(reply_markup)
         self._text(text)
-        shown = Shown(next(self.message_ids), text, buttons=buttons)
+        shown = Shown(next(self.message_ids), text, buttons=buttons, answers=self._answered(chat_id, reply_parameters))
+        chat.append(shown)
+        return self._as_message(chat_id, shown)
+
+    def _answered(self, chat_id: int, parameters: dict[str, Any] | None) -> int | None:
+        """The message a ReplyParameters names; one that is gone is no fault where the sender says so."""
+        if parameters is None:
+            return None
+        self._strictly(set(parameters) <= {"message_id", "allow_sending_without_reply"}, "bad reply_parameters")
+        number: int = parameters["message_id"]
+        if any(shown.message_id == number for shown in self._chat(chat_id)):
+            return number
+        self._strictly(bool(parameters.get("allow_sending_without_reply")), "message to be replied not found")
+        return None
+
+    def _sendPhoto(self, chat_id: int, photo: str, **more: Any) -> dict[str, Any]:  # noqa: N802
+        name, content = self._uploaded(photo)
+        self._strictly(len(content) <= 10 * 1024 * 1024, "the photo is too big")
+        if not content.startswith((b"\xff\xd8\xff", b"\x89PNG", b"RIFF")):
+            raise Refusal(400, "Bad Request: IMAGE_PROCESS_FAILED")
+        return self._show_file(chat_id, "photo", name, content, **more)
+
+    def _sendDocument(self, chat_id: int, document: str, **more: Any) -> dict[str, Any]:  # noqa: N802
+        return self._show_file(chat_id, "document", *self._uploaded(document), **more)
+
+    def _uploaded(self, told: str) -> tuple[str, bytes]:
+        field = self._uploads.get(told.removeprefix("attach://"))
+        self._strictly(told.startswith("attach://") and field is not None, "no file was uploaded")
+        assert field is not None
+        return field.filename, field.file.read()
+
+    def _show_file(
+        self,
+        chat_id: int,
+        how: str,
+        name: str,
+        content: bytes,
+        caption: str = "",
+        reply_parameters: dict[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        chat = self._chat(chat_id)
+        self._strictly(len(caption) <= 1024, "message caption is too long")
+        answers = self._answered(chat_id, reply_parameters)
+        shown = Shown(next(self.message_ids), caption, answers=answers, file=(how, name, content))
         chat.append(shown)
         return self._as_message(chat_id, shown)
 

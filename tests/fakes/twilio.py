@@ -32,13 +32,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from bot.core.twiml import Fetch, Gather, Over, Passage, play, reply
+from bot.core.twiml import Dial, Fetch, Gather, Over, Passage, Record, play, reply
 
 SID, TOKEN, NUMBER = "AC" + "0" * 32, "a token of twilio's", "+15005550006"
 E164 = re.compile(r"\+[1-9]\d{6,14}")
 URL = re.compile(r"https?://\S+")
 CREATE_CALL = {
     *("To", "From", "Url", "Method", "StatusCallback", "StatusCallbackEvent", "StatusCallbackMethod", "Timeout"),
+    *("AsyncAmd", "AsyncAmdStatusCallback", "AsyncAmdStatusCallbackMethod"),
     *("MachineDetection", "MachineDetectionTimeout", "FallbackUrl", "FallbackMethod", "TimeLimit", "Twiml"),
 }
 CREATE_MESSAGE = {"To", "From", "Body", "StatusCallback", "ValidityPeriod", "MessagingServiceSid"}
@@ -51,11 +52,13 @@ FORM = "application/x-www-form-urlencoded"
 @dataclass
 class Callee:
     """Who owns a telephone. `does`: answers, busy, no-answer, failed, machine. `keys` are pressed, or said where they
-    are words, one at each question; "" is silence, and at their end the callee hangs up."""
+    are words, one at each question; "" is silence, and at their end the callee hangs up. `taken_for` is what Twilio's
+    detection makes of them, where that is wrong."""
 
     does: str = "answers"
     keys: tuple[str, ...] = ()
     sip: str = ""
+    taken_for: str = ""
 
 
 class Refusal(Exception):  # noqa: N818
@@ -74,9 +77,11 @@ async def _on(_moment: str) -> None:
 class Twilio:
     """`calls` and `messages` are its resources, `heard` what each number heard, `refused` webhooks that failed.
 
+    `dialled` are the numbers that were rung out of a call, `bridged` those that were connected. `files` are what it
+    keeps for us, by their path below the account.
     `faults` (429, 500, lost, lost-before) meet the next requests that create something: "lost" acts and loses the
-    answer. `chaos` sends every report twice and the first ones last. `at` is awaited when a request that creates
-    something is "asked", "acted" on and "answered".
+    answer. `speechless`: so many lists that are asked for are refused. `chaos` sends every report twice and the first
+    ones last. `at` is awaited when a request that creates something is "asked", "acted" on and "answered".
     """
 
     address: str = ""
@@ -88,11 +93,17 @@ class Twilio:
     heard: dict[str, list[str]] = field(default_factory=dict)
     refused: list[tuple[str, int]] = field(default_factory=list)
     unsubscribed: set[str] = field(default_factory=set)
+    files: dict[str, bytes] = field(default_factory=dict)
+    dialled: list[str] = field(default_factory=list)
+    bridged: list[str] = field(default_factory=list)
+    recordings: int = 0
+    speechless: int = 0
     chaos: bool = False
     at_once: bool = False
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     client: httpx.AsyncClient | None = None
     at: Callable[[str], Awaitable[None]] = _on
+    _ready: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     # ── REST ──
@@ -103,7 +114,9 @@ class Twilio:
         return Starlette(
             routes=[
                 Route(f"{base}/Calls.json", self._calls, methods=["GET", "POST"]),
+                Route(f"{base}/Calls/{{sid}}.json", self._call, methods=["POST"]),
                 Route(f"{base}/Messages.json", self._messages, methods=["GET", "POST"]),
+                Route(f"{base}/{{path:path}}", self._file),
             ]
         )
 
@@ -119,6 +132,9 @@ class Twilio:
         try:
             self._who(request)
             if request.method == "GET":
+                if self.speechless:
+                    self.speechless -= 1
+                    raise Refusal(20500, "Internal Server Error", 500)
                 return self._list(request, kept, name, filters)
             if request.headers["content-type"] != FORM:
                 raise Refusal(20001, "the body is no form")
@@ -126,6 +142,32 @@ class Twilio:
             return await self._with_faults(lambda: create(fields))
         except Refusal as no:
             return _problem(no)
+
+    async def _call(self, request: Request) -> Response:
+        """A call that is up is given another document."""
+        try:
+            self._who(request)
+            given = _strict(
+                parse_qsl((await request.body()).decode(), keep_blank_values=True), {"Url", "Method"}, {"Url"}
+            )
+            call = next((each for each in self.calls if each["sid"] == request.path_params["sid"]), None)
+            if call is None:
+                raise Refusal(20404, "not found", 404)
+            if call["status"] != "in-progress":
+                raise Refusal(21220, "Call is not in-progress. Cannot redirect.")
+        except Refusal as no:
+            return _problem(no)
+        call["_turned"] = given["Url"]
+        return JSONResponse(_public(call))
+
+    async def _file(self, request: Request) -> Response:
+        """A picture or a recording; one that is not ready yet is not found."""
+        try:
+            self._who(request)
+        except Refusal as no:
+            return _problem(no)
+        content = self.files.get(request.path_params["path"])
+        return _problem(Refusal(20404, "not found", 404)) if content is None else Response(content)
 
     def _who(self, request: Request) -> None:
         known = base64.b64encode(f"{SID}:{TOKEN}".encode()).decode()
@@ -173,6 +215,8 @@ class Twilio:
             raise Refusal(21220, "Timeout is out of range")
         if given.get("MachineDetection", "Enable") not in ("Enable", "DetectMessageEnd"):
             raise Refusal(20001, "MachineDetection")
+        if given.get("AsyncAmd") == "true" and not URL.fullmatch(given.get("AsyncAmdStatusCallback", "")):
+            raise Refusal(21262, "AsyncAmdStatusCallback")
         events = [value for name, value in fields if name == "StatusCallbackEvent"]
         if set(events) - {"initiated", "ringing", "answered", "completed"}:
             raise Refusal(21626, "StatusCallbackEvent")
@@ -285,12 +329,23 @@ class Twilio:
         await self._report(call["_given"].get("StatusCallback"), reports)
 
     async def _talk(self, call: dict[str, Any], callee: Callee) -> None:
-        machine = callee.does == "machine"
-        ends = call["_given"].get("MachineDetection") == "DetectMessageEnd"
+        machine, given = callee.does == "machine", call["_given"]
+        ends = given.get("MachineDetection") == "DetectMessageEnd"
         first = {"CallSid": call["sid"], "CallStatus": "in-progress", "To": call["to"], "From": call["from"]}
-        if "MachineDetection" in call["_given"]:
-            first["AnsweredBy"] = ("machine_end_beep" if ends else "machine_start") if machine else "human"
-        await self.walk(call["_given"]["Url"], first, call["to"], callee.keys if not machine else ())
+        found = ("machine_end_beep" if ends else "machine_start") if machine else "human"
+        keys = callee.keys if not machine else ()
+        if given.get("AsyncAmd") != "true":
+            said = {"AnsweredBy": found} if "MachineDetection" in given else {}
+            await self.walk(given["Url"], first | said, call["to"], keys)
+            return
+        verdict = {"CallSid": call["sid"], "AnsweredBy": callee.taken_for or found, "MachineDetectionDuration": "3100"}
+
+        async def found_out() -> None:
+            await self._report(given["AsyncAmdStatusCallback"], [verdict])
+
+        await self.walk(given["Url"], first, call["to"], keys, meanwhile=found_out)
+        if "_turned" in call:
+            await self.walk(call["_turned"], first, call["to"], ())
 
     async def call_in(self, number: str, url: str, *keys: str, sid: str = "CA" + "f" * 32) -> None:
         """Somebody calls our number, whose voice webhook is `url`."""
@@ -298,29 +353,84 @@ class Twilio:
         await self.walk(url, form, number, keys)
         await self.post(urljoin(url, "/twilio/status"), {**form, "CallStatus": "completed", "SequenceNumber": "0"})
 
-    async def walk(self, url: str, form: dict[str, str], number: str, keys: tuple[str, ...]) -> None:
-        """Plays documents until the call is over or the person has pressed all keys and hangs up."""
+    async def walk(
+        self,
+        url: str,
+        form: dict[str, str],
+        number: str,
+        keys: tuple[str, ...],
+        meanwhile: Callable[[], Awaitable[None]] | None = None,
+    ) -> bool:
+        """Plays documents until the call is over or the person has pressed all keys and hangs up; says whether a
+        document ran out of verbs. `meanwhile` happens once, after the first thing said or when nothing is."""
         pressing, heard = list(keys), self.heard.setdefault(number, [])
         document, at = (await self.post(url, form)).text, 0
         while True:
             passage: Passage = play(document, at, url=url)
             heard += [each.text for each in passage.heard if each.text]
             match passage.then:
-                case Gather() as gather:
-                    if not pressing:
-                        return
-                    key = pressing.pop(0)
-                    spoken = {"speech": key} if key.strip("0123456789*#") else {"digits": key}
-                    fetch = reply(gather, **spoken) if key else None
-                    if fetch is None:
+                case Gather() | Record() as ear:
+                    key = pressing.pop(0) if pressing else None
+                    fetch = await self._said(ear, key) if key is not None else None
+                    if fetch is None and key is not None:
                         at = passage.at
                         continue
+                case Dial() as dial:
+                    fetch = Fetch(dial.url, {"DialCallStatus": await self._dial(dial, form)})
                 case Fetch() as fetch:
                     pass
-                case Over():
-                    return
-            answer = await self.post(fetch.url, {**form, "CallStatus": "in-progress", **fetch.form})
+                case Over() as over:
+                    return over.ran_out
+                case _:
+                    raise AssertionError(passage.then)
+            answer = await self.post(fetch.url, {**form, "CallStatus": "in-progress", **fetch.form}) if fetch else None
+            if meanwhile is not None:
+                await meanwhile()
+                meanwhile = None
+            if answer is None or fetch is None:
+                return False
             document, at, url = answer.text, 0, fetch.url
+
+    async def _said(self, ear: Gather | Record, key: str) -> Fetch | None:
+        """What a key, or words, make of a Gather or a Record."""
+        if isinstance(ear, Gather):
+            spoken = {"speech": key} if key.strip("0123456789*#") else {"digits": key}
+            return reply(ear, **spoken) if key else None
+        if not key:
+            return None
+        self.recordings += 1
+        sid = f"RE{self.recordings:032x}"
+        self.files[f"Recordings/{sid}.mp3"] = b"ID3" + key.encode()
+        told = {
+            "RecordingSid": sid,
+            "RecordingUrl": f"{self.address}/2010-04-01/Accounts/{SID}/Recordings/{sid}",
+            "RecordingDuration": "9",
+        }
+        await self._report(ear.ready, [told | {"RecordingStatus": "completed"}] if self.chaos else [])
+        self._ready.append((ear.ready or "", told | {"RecordingStatus": "completed"}))
+        return Fetch(ear.url, told | {"Digits": "hangup"})
+
+    async def recordings_ready(self) -> None:
+        """Twilio tells, later, that what was recorded may be fetched."""
+        for url, told in self._ready:
+            await self._report(url, [told])
+
+    async def _dial(self, dial: Dial, form: dict[str, str]) -> str:
+        """Rings somebody else's telephone; they are connected where they do not hang up on the whisper."""
+        callee = self.callees.get(dial.number, Callee("no-answer"))
+        self.dialled.append(dial.number)
+        leg = {"sid": f"CA{len(self.dialled):031x}d", "to": dial.number, "from": form.get("From", NUMBER)}
+        await self._report(dial.report, [self._status(leg, "initiated", 0)])
+        final = callee.does
+        if callee.does == "answers":
+            await self._report(dial.report, [self._status(leg, "in-progress", 2)])
+            first = {"CallSid": leg["sid"], "CallStatus": "in-progress", "To": dial.number, "From": leg["from"]}
+            if dial.whisper is None or await self.walk(dial.whisper, first, dial.number, callee.keys):
+                self.bridged.append(dial.number)
+            final = "completed"
+        report = self._status(leg, final, 3) | ({"SipResponseCode": callee.sip} if callee.sip else {})
+        await self._report(dial.report, [report])
+        return final
 
     async def text_in(self, number: str, body: str, url: str, sid: str = "", **more: str) -> httpx.Response:
         """Somebody writes to our number, whose message webhook is `url`; STOP is also Twilio's own affair."""
@@ -380,6 +490,17 @@ def _cut_off() -> Response:
     return StreamingResponse(half(), headers={"content-length": "1000"}, media_type="application/json")
 
 
+def account(twilio: Twilio, public_url: str) -> dict[str, str]:
+    """The settings of an installation with an account there."""
+    return {
+        "public_url": public_url,
+        "twilio_account_sid": SID,
+        "twilio_auth_token": TOKEN,
+        "twilio_number": NUMBER,
+        "twilio_api": twilio.address,
+    }
+
+
 @asynccontextmanager
 async def serving(twilio: Twilio, port: int = 0) -> AsyncIterator[Twilio]:
     """The API at an address of its own."""
@@ -413,7 +534,7 @@ async def _alone(port: int) -> None:
                 print(state, flush=True)
 
 
-__all__ = ["NUMBER", "SID", "TOKEN", "Callee", "Twilio", "serving", "sign"]
+__all__ = ["NUMBER", "SID", "TOKEN", "Callee", "Twilio", "account", "serving", "sign"]
 
 if __name__ == "__main__":
     asyncio.run(_alone(int(sys.argv[1])))

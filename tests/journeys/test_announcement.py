@@ -12,7 +12,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from bot.core.words import BroadcastState, ChannelName, DeliveryState, IncidentState, Outcome
-from bot.services import broadcasts, contacts
+from bot.services import contacts
+from bot.services.announcements import broadcasts
 from bot.services.centre import Centre
 from store.tables import Address, AuditEntry, Broadcast, Case, Contact, Delivery, Incident, Staff
 from tests.fakes.handset import Handset
@@ -138,10 +139,9 @@ async def test_an_outage_is_announced_answered_and_cleared(
     assert "已恢复" in (await customer.texts())[-1]
     row = await centre.db.read(lambda s: s.get_one(Incident, incident))
     assert row.state is IncidentState.ALL_CLEAR
-    await supervisor.does(f"{at}/close", on=at, text="处置及时。")
-    assert (await centre.db.read(lambda s: s.get_one(Incident, incident))).state is IncidentState.CLOSED
+    assert "record_incomplete" in (await supervisor.does(f"{at}/close", on=at, text="处置及时。")).headers["location"]
     audited = await centre.db.read(lambda s: set(s.scalars(select(AuditEntry.action))))
-    assert {"broadcast.draft", "broadcast.approve", "broadcast.launch", "incident.closed"} <= audited
+    assert {"broadcast.draft", "broadcast.approve", "broadcast.launch", "incident.all_clear"} <= audited
 
 
 async def test_stopped_and_cancelled_at_the_console(house: House, supervisor: Colleague, ops: Colleague) -> None:

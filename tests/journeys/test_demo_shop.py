@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from bot.core.words import ChannelName, Incoming
-from bot.services import inbox
+from bot.services.conversation import inbox
 from store.tables import Case, Coupon, Message
 from tests.fakes.house import House
 

@@ -23,9 +23,11 @@ from bot.core.words import (
     Role,
 )
 from bot.reports import delivery
-from bot.services import cases, contacts, followups, imports
+from bot.services import contacts
+from bot.services.casework import cases
+from bot.services.plans import followups, imports
 from store.tables import Answer, CallAttempt, Callback, Case, Delivery, Escalation, Event, ImportRun, Staff
-from tests.fakes.desk import Desk
+from tests.fakes.desk import Desk, columns_of
 from tests.fakes.handset import Handset
 from tests.fakes.house import House
 
@@ -68,7 +70,10 @@ async def told(house: House, kind: str) -> Desk:
     desk = await Desk.of(house.centre, house.client, Role.SUPERVISOR)
     await desk.see("/console/callbacks/import")
     files = {"file": ("visits.csv", VISITS.format(kind=kind).encode("gb18030"), "text/csv")}
-    page = await desk.see(await desk.do("/console/callbacks/import", files=files))
+    job = await desk.do("/console/callbacks/import", files=files)
+    await desk.do(f"{job}/start", column=columns_of(await desk.see(job)))
+    await house.settle()
+    page = await desk.see(job)
     assert "新增 1" in page
     assert "第 3 行" in page
     return desk
@@ -242,7 +247,9 @@ async def test_a_complaint_not_settled_after_all_is_opened_again_one_level_highe
 async def test_yesterdays_report_is_written_once(house: House) -> None:
     await told(house, "到诊未消费")
     await at(house, shanghai(1, 14, 30))
-    await at(house, shanghai(2, 0, 5))
+    await at(house, shanghai(2, 7, 59))
+    assert await delivery.daily(house.centre) == 0  # the policies say when
+    await at(house, shanghai(2, 8))
     assert await delivery.daily(house.centre) == 1
     path = house.centre.settings.home / "reports" / "follow-ups-2026-07-01.xlsx"
     assert openpyxl.load_workbook(path)["回访明细"].max_row == 2

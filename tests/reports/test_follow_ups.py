@@ -12,13 +12,17 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from bot.core.words import CallbackState, ChannelName, Disposition, FollowUpGroup, Language
-from bot.reports.follow_ups import FollowUps, Rights, follow_ups
+from bot.core.plan import Trigger
+from bot.core.words import CallbackState, ChannelName, Disposition, Language
+from bot.reports.figures import Figure, by_day, measures
+from bot.reports.follow_ups import FollowUps, follow_ups
+from bot.reports.rows import Rights
 from bot.reports.spreadsheet import Wording, as_csv, workbook
-from bot.services import contacts, followups
+from bot.services import contacts
 from bot.services.centre import Centre
-from bot.services.conversations import open_conversation
-from bot.services.followups import Occurrence
+from bot.services.conversation.conversations import open_conversation
+from bot.services.plans import followups
+from bot.services.plans.planning import Occurrence
 from store.tables import Answer, CallAttempt, Callback, NextStep, Staff
 from tests.fakes.clock import ManualClock
 
@@ -43,7 +47,7 @@ def told(centre: Centre, clock: ManualClock) -> Centre:
             what = Occurrence(
                 "visits",
                 f"V{n}",
-                FollowUpGroup.VISITED_NO_PURCHASE,
+                Trigger.VISITED_NO_PURCHASE,
                 f"+861390001000{n}",
                 name,
                 clock.now(),
@@ -104,10 +108,12 @@ def _called(session: Session, callback: Callback, disposition: Disposition, scor
     callback.remarks = "=1+1"
 
 
-def read(centre: Centre, rights: Rights, day: int = 1) -> FollowUps:
+def read(centre: Centre, rights: Rights, day: int = 1, plan: str | None = None) -> FollowUps:
     """The report of one day of July."""
     return centre.db.read_now(
-        lambda s: follow_ups(s, since=shanghai(day, 0), until=shanghai(day + 1, 0), rights=rights)
+        lambda s: follow_ups(
+            s, since=shanghai(day, 0), until=shanghai(day + 1, 0), rights=rights, zone=centre.settings.zone, plan=plan
+        )
     )
 
 
@@ -140,15 +146,48 @@ def test_the_figures(told: Centre) -> None:
     figures = read(told, NONE).figures
     assert figures.total == 3
     assert dict(figures.by_result) == {Disposition.COMPLETED: 1, Disposition.NO_ANSWER: 1, None: 1}
-    assert (figures.coverage, figures.connected, figures.completed) == (2 / 3, 1 / 2, 1.0)
-    assert (figures.handed_on, figures.on_time) == (0.0, 1.0)
+    assert {figure.value: (found.part, found.whole) for figure, found in figures.measures.items()} == {
+        "coverage": (2, 3),
+        "connected": (1, 2),
+        "completed": (1, 1),
+        "handed_on": (0, 1),
+        "on_time": (2, 2),
+        "satisfaction": (4, 1),
+    }
     assert figures.scores == {"score_service": (4.0, 1)}
+
+
+def test_a_plan_and_a_day_have_their_own_figures(told: Centre) -> None:
+    report = read(told, NONE, plan="visited_no_purchase")
+    assert report.figures.total == 3
+    assert read(told, NONE, plan="requested").rows == ()
+    days = by_day(report.rows)
+    assert sum(len(rows) for rows in days.values()) == 3
+    first = measures(days[shanghai(1, 12).date()])
+    assert (first[Figure.CONNECTED].part, first[Figure.CONNECTED].whole) == (1, 2)
+
+
+def test_a_score_about_health_is_no_satisfaction(told: Centre) -> None:
+    callback_id = read(told, ALL).rows[0].callback_id
+    told.db.write_now(
+        lambda s: s.add(Answer(callback_id=callback_id, question="pain", answer="9", score=9, at=shanghai(1, 14, 32)))
+    )
+    report = read(told, ALL)
+    assert report.rows[0].scores == {"score_service": 4}
+    assert "pain" not in report.figures.scores
+
+
+def test_a_row_tells_how_it_was_called_and_where_what_was_said_is_kept(told: Centre) -> None:
+    first, _, third = read(told, ALL).rows
+    assert first.channel is ChannelName.VOICE
+    assert first.recording.startswith("/console/conversations/")
+    assert (third.channel, third.recording) == (None, "")
 
 
 def test_another_day_has_none_of_them(told: Centre) -> None:
     empty = read(told, ALL, day=5)
     assert empty.rows == ()
-    assert empty.figures.coverage is None
+    assert empty.figures.measures[Figure.COVERAGE].share is None
     assert openpyxl.load_workbook(io.BytesIO(workbook(empty, words(told))))["回访明细"].max_row == 1
 
 

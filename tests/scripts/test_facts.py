@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from bot.core.facts import STATES, TABLES, TOPICS, BadCellError, bare, matches, read_row
-from bot.services.orders import STATES as STATE_TEXTS
+from bot.services.facts.orders import STATES as STATE_TEXTS
 from scripts.facts import examine_tables, load_tables
 from scripts.loader import SHIPPED
 from scripts.source import ScriptsError

@@ -9,9 +9,9 @@ from sqlalchemy import Engine, event
 
 from bot.core.book import Utter
 from bot.core.words import ChannelName, Incoming, Language
-from bot.services import branches, inbox
-from bot.services.branches import Traffic, by_flow, forget, traffic, week_of
 from bot.services.centre import Centre
+from bot.services.conversation import branches, inbox
+from bot.services.conversation.branches import Traffic, by_flow, forget, traffic, week_of
 
 FLOW = "stop_contact"
 MONDAY = date(2026, 6, 29)

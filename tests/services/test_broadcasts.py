@@ -18,9 +18,11 @@ from bot.core.words import (
     Outcome,
     Presence,
 )
-from bot.services import alerts, announcements, broadcasts, incidents, previews
-from bot.services.broadcasts import BroadcastRefusedError
+from bot.services.announcements import announcements, approvals, broadcasts, flights, previews
+from bot.services.announcements.broadcasts import BroadcastRefusedError
 from bot.services.centre import Centre
+from bot.services.escalation import alerts
+from bot.services.incidents import incidents
 from store.tables import Broadcast, BroadcastRecipient, Case, Contact, Conversation, Delivery, Message, Staff
 from tests.fakes.announcing import Outage, Rejected
 from tests.fakes.clock import ManualClock
@@ -62,10 +64,10 @@ async def test_a_crash_between_two_pages_loses_and_doubles_nothing(outage: Outag
     notice = outage.launched()
 
     def crash(session):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-        assert broadcasts.fan_out(session, outage.centre, notice, outage.now, page=2) == 2
+        assert flights.fan_out(session, outage.centre, notice, outage.now, page=2) == 2
         raise ConnectionResetError
 
-    outage.write(lambda s: broadcasts.fan_out(s, outage.centre, notice, outage.now, page=2))
+    outage.write(lambda s: flights.fan_out(s, outage.centre, notice, outage.now, page=2))
     with pytest.raises(ConnectionResetError):
         outage.write(crash)
     assert outage.counts(notice) == {Outcome.PENDING: 5}
@@ -115,7 +117,7 @@ async def test_what_was_approved_is_what_was_seen(outage: Outage) -> None:
     )
     with pytest.raises(BroadcastRefusedError, match="changed_meanwhile"):
         outage.write(
-            lambda s: announcements.approve(s, outage.centre, notice, revision=seen, staff_id=approver, now=outage.now)
+            lambda s: approvals.approve(s, outage.centre, notice, revision=seen, staff_id=approver, now=outage.now)
         )
 
 
@@ -241,15 +243,15 @@ async def test_on_our_own_page_it_stands_there_at_once_and_is_delivered_when_sho
     assert message.buttons[0]["title"] == "收到"
     assert conversation.broadcast_id == notice
 
-    outage.write(lambda s: broadcasts.shown(s, conversation.id, message.seq - 1, outage.now))
+    outage.write(lambda s: flights.shown(s, conversation.id, message.seq - 1, outage.now))
     assert outage.outcome(notice, SUN) is Outcome.ACCEPTED
-    outage.write(lambda s: broadcasts.shown(s, conversation.id, message.seq, outage.now))
+    outage.write(lambda s: flights.shown(s, conversation.id, message.seq, outage.now))
     assert outage.outcome(notice, SUN) is Outcome.DELIVERED
 
 
 async def test_stopped_it_holds_everything_and_resumed_it_goes_on(outage: Outage, clock: ManualClock) -> None:
     notice = outage.launched()
-    outage.write(lambda s: broadcasts.fan_out(s, outage.centre, notice, outage.now, page=2))
+    outage.write(lambda s: flights.fan_out(s, outage.centre, notice, outage.now, page=2))
     supervisor = outage.staff("supervisor")
     outage.write(lambda s: broadcasts.stop(s, notice, staff_id=supervisor, now=outage.now))
     clock.advance(timedelta(hours=1))
@@ -281,7 +283,7 @@ async def test_stopped_while_waiting_the_silent_climb_after_resuming(outage: Out
 
 async def test_stopped_for_good_it_expires_by_itself(outage: Outage, clock: ManualClock) -> None:
     notice = outage.launched()
-    outage.write(lambda s: broadcasts.fan_out(s, outage.centre, notice, outage.now, page=2))
+    outage.write(lambda s: flights.fan_out(s, outage.centre, notice, outage.now, page=2))
     supervisor = outage.staff("supervisor")
     outage.write(lambda s: broadcasts.stop(s, notice, staff_id=supervisor, now=outage.now))
     clock.advance(timedelta(hours=25))
@@ -294,9 +296,9 @@ async def test_stopped_for_good_it_expires_by_itself(outage: Outage, clock: Manu
 
 async def test_cancelled_nothing_more_leaves_and_what_left_is_counted_honestly(outage: Outage) -> None:
     notice = outage.launched()
-    outage.write(lambda s: broadcasts.fan_out(s, outage.centre, notice, outage.now, page=2))
+    outage.write(lambda s: flights.fan_out(s, outage.centre, notice, outage.now, page=2))
     await outage.drain()
-    outage.write(lambda s: broadcasts.fan_out(s, outage.centre, notice, outage.now, page=2))
+    outage.write(lambda s: flights.fan_out(s, outage.centre, notice, outage.now, page=2))
     supervisor = outage.staff("supervisor")
     outage.write(lambda s: broadcasts.cancel(s, notice, staff_id=supervisor, why="写错了", now=outage.now))
     await outage.settle()
@@ -337,7 +339,7 @@ async def test_the_all_clear_goes_to_the_same_people_by_what_worked(outage: Outa
 
     with pytest.raises(BroadcastRefusedError, match="not_recovered"):
         outage.write(all_clear)
-    outage.write(lambda s: incidents.recover(s, incident, staff_id=approver, text="", now=outage.now))
+    outage.write(lambda s: incidents.recover(s, outage.centre, incident, staff_id=approver, text="", now=outage.now))
     over = outage.write(all_clear)
     assert outage.write(all_clear) == over
     outage.approve(over)

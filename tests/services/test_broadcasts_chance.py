@@ -8,9 +8,9 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from bot.core.words import BroadcastState, ChannelName, DeliveryState, Outcome
-from bot.services import broadcasts
-from bot.services.broadcasts import BroadcastRefusedError
+from bot.core.words import BroadcastKind, BroadcastState, ChannelName, DeliveryState, Outcome
+from bot.services.announcements import announcements, broadcasts, flights
+from bot.services.announcements.broadcasts import BroadcastRefusedError
 from bot.services.centre import Centre
 from store.tables import BroadcastRecipient
 from tests.fakes.announcing import Outage, Rejected, Unsure
@@ -59,9 +59,9 @@ async def _something_happens(
     who = outage.staff("supervisor")
     match event:
         case "tick":
-            outage.write(lambda s: broadcasts.tick(s, outage.centre, outage.now))
+            outage.write(lambda s: flights.tick(s, outage.centre, outage.now))
         case "page":
-            outage.write(lambda s: broadcasts.fan_out(s, outage.centre, notice, outage.now, page=1))
+            outage.write(lambda s: flights.fan_out(s, outage.centre, notice, outage.now, page=1))
         case "drain":
             await outage.drain()
         case "pass":
@@ -109,3 +109,45 @@ def _proof_agrees(outage: Outage, notice: int) -> None:
             assert outcome is best
         else:
             assert outcome not in proven.values()
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_corrections_and_updates_keep_every_sum(centre: Centre, clock: ManualClock, seed: int) -> None:
+    """Whatever is said after a notice, at whatever moment: each one's recipients sum to its audience."""
+    chance = random.Random(100 + seed)
+    outage = Outage(centre)
+    outage.sms.answers[outage.phone(chance.choice(NAMES))] = chance.choice([Rejected("no such number"), Unsure("lost")])
+    notice = outage.launched()
+    family, acknowledged = [notice], set[int]()
+    for _ in range(STEPS):
+        if len(family) < 5 and chance.random() < 0.1:
+            family.append(_says_more(chance, outage, notice))
+        await _something_happens(chance, outage, clock, chance.choice(family), acknowledged)
+        for each in family:
+            outage.counts(each)  # holds the sum
+    last = family[-1]
+    if outage.broadcast(last).state is BroadcastState.STOPPED:
+        supervisor = outage.staff("supervisor")
+        outage.write(lambda s: broadcasts.resume(s, last, staff_id=supervisor, now=outage.now))
+    for _ in range(4):
+        await outage.settle()
+        clock.advance(timedelta(hours=13))
+    await outage.settle()
+    for each in family:
+        assert not set(outage.counts(each)) & {Outcome.PENDING, Outcome.SENDING}
+        assert outage.broadcast(each).state in (BroadcastState.FINISHED, BroadcastState.CANCELLED)
+
+
+def _says_more(chance: random.Random, outage: Outage, notice: int) -> int:
+    """A correction or an update of the notice, let go at once."""
+    author, now = outage.staff("ops"), outage.now
+    if chance.random() < 0.5:
+        draft = outage.write(lambda s: announcements.amend(s, notice, staff_id=author, now=now).id)
+    else:
+        what = BroadcastKind.UPDATE
+        draft = outage.write(
+            lambda s: announcements.follow(s, outage.centre, notice, what, staff_id=author, now=now).id
+        )
+    outage.approve(draft)
+    assert outage.send(draft, override="停暖等不到天亮")
+    return draft

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from bot.core.plan import Trigger
 from bot.core.words import (
     CallbackState,
     ChannelName,
@@ -20,12 +21,15 @@ from bot.core.words import (
     Parse,
     Purpose,
 )
-from bot.services import callback_changes, callbacks, calls, contacts, dialling, followups, talk
-from bot.services.bookings import NotBookableError, book
-from bot.services.callback_changes import CallbackRefusedError
+from bot.services import contacts
+from bot.services.calls import callback_changes, callbacks, calling_now, calls, dialling
+from bot.services.calls.bookings import NotBookableError, book
+from bot.services.calls.callback_changes import CallbackRefusedError
 from bot.services.centre import Centre
-from bot.services.conversations import hold, save
-from bot.services.followups import Occurrence
+from bot.services.conversation import talk
+from bot.services.conversation.conversations import hold, save
+from bot.services.plans import followups
+from bot.services.plans.planning import Occurrence
 from store.tables import (
     Address,
     Answer,
@@ -57,7 +61,7 @@ class House:
         self.clock = clock
         self.staff_id = self.centre.db.read_now(lambda s: s.scalars(select(Staff.id).order_by(Staff.id).limit(1)).one())
 
-    def visit(self, kind: FollowUpGroup = FollowUpGroup.VISITED_NO_PURCHASE, number: str = "V1") -> int:
+    def visit(self, kind: Trigger = Trigger.VISITED_NO_PURCHASE, number: str = "V1") -> int:
         what = Occurrence("visits", number, kind, PHONE, "王秀英", self.clock.now(), title="王女士")
         recorded = self.centre.db.write_now(lambda s: followups.record(s, self.centre, what, self.clock.now()))
         assert recorded.callback_id is not None
@@ -289,7 +293,7 @@ async def test_a_lost_call_is_not_placed_again_by_itself(house: House) -> None:
     assert len(house.voice.taken) == 1
     again = house.centre.db.write_now(
         lambda s: (
-            callback_changes.call_now(
+            calling_now.call_now(
                 s, house.centre, callback_id, revision=done.revision, staff_id=None, now=house.clock.now()
             ).id
         )

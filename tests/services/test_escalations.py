@@ -17,10 +17,12 @@ from bot.core.words import (
     Presence,
     Urgency,
 )
-from bot.services import alerts, escalations, handoff, inbox
-from bot.services import staff as people
 from bot.services.centre import Centre
-from bot.services.conversations import hold, save, transcript
+from bot.services.conversation import inbox
+from bot.services.conversation.conversations import hold, save, transcript
+from bot.services.desk import agent_lines, escalations, handoff
+from bot.services.escalation import alerts
+from bot.services.staffing import staff as people
 from store.tables import Conversation, Escalation, Staff
 from tests.fakes.house import House
 
@@ -77,7 +79,7 @@ async def test_the_bot_is_silent_while_people_hold_the_conversation(centre: Cent
     await centre.db.write(lambda s: escalations.claim(s, conversation, agent, centre.clock.now()))
     held = await inbox.receive(centre, message("暖气还是凉的", "4"))
     seq = await centre.db.write(
-        lambda s: escalations.say(s, centre, conversation, agent, "您好，我来处理", centre.clock.now())
+        lambda s: agent_lines.say(s, centre, conversation, agent, "您好，我来处理", centre.clock.now())
     )
 
     assert queued.answers == held.answers == ()
@@ -92,7 +94,7 @@ async def test_only_the_holder_writes_and_closes(centre: Centre) -> None:
     await centre.db.write(lambda s: escalations.claim(s, conversation, agent, now))
 
     with pytest.raises(escalations.EscalationRefusedError, match="not_yours"):
-        await centre.db.write(lambda s: escalations.say(s, centre, conversation, other, "hello", now))
+        await centre.db.write(lambda s: agent_lines.say(s, centre, conversation, other, "hello", now))
     with pytest.raises(escalations.EscalationRefusedError, match="wrap_up_missing"):
         await centre.db.write(lambda s: escalations.close(s, centre, conversation, agent, "", "", now))
 

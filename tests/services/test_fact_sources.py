@@ -6,7 +6,7 @@ import asyncio
 import re
 import threading
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -15,10 +15,10 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
-from bot.core.facts import Change, Outcome, Question
+from bot.core.facts import MAX_ROWS, Change, Outcome, Question, Span, TooManyError
 from bot.core.policy import FactSource
-from bot.services.fact_sources import PatientFacts
-from bot.services.facts_http import HttpSource
+from bot.services.facts.fact_sources import PatientFacts
+from bot.services.facts.facts_http import HttpSource
 from scripts.loader import SHIPPED
 from store.facts import SqlSource
 from tests.fakes.shop import TOKEN, Shop, serving
@@ -26,6 +26,7 @@ from tests.fakes.shop import TOKEN, Shop, serving
 ZONE = ZoneInfo("Asia/Shanghai")
 PRODUCTS = Question("products")
 MUG = {"product_no": "MUG1", "name_zh": "马克杯", "name_en": "Mug", "stock": 8}
+ORDER = {"order_no": "A1", "phone": "13800000000", "state": "paid", "ordered_at": "2026-07-01T09:00:00+08:00"}
 CANCEL = Change("orders", (("order_no", "A1"),), (("change", "cancel"), ("value", "")), "key-1")
 
 
@@ -205,6 +206,41 @@ async def test_tables_and_views_of_a_database(own_tables: str, seconds: Seconds)
     assert (await facts.change(CANCEL)).outcome is Outcome.CANNOT
     assert facts.health().ok
     await facts.close()
+
+
+MORNING = Span(datetime(2026, 7, 1, 8, tzinfo=ZONE), datetime(2026, 7, 1, 10, tzinfo=ZONE))
+PAID = Question("orders", (("state", "paid"),))
+
+
+async def test_a_database_gives_the_orders_that_moved(own_tables: str, seconds: Seconds) -> None:
+    facts = patient(SqlSource(own_tables, ZONE), seconds)
+    (order,) = await facts.moved(PAID, MORNING) or ()
+    assert order["order_no"] == "A1"
+    first, second = MORNING.halves()
+    assert await facts.moved(PAID, first) == ()
+    assert await facts.moved(PAID, second) == (order,)
+    assert await facts.moved(Question("orders", (("state", "unpaid"),)), MORNING) == ()
+    await facts.close()
+
+
+async def test_a_service_gives_the_orders_that_moved(shop: Shop, facts: PatientFacts) -> None:
+    early = {**ORDER, "order_no": "A0", "ordered_at": "2026-07-01T07:59:59+08:00"}
+    moved = {**ORDER, "order_no": "A2", "ordered_at": "2026-06-01T09:00:00+08:00", "trace_at": ORDER["ordered_at"]}
+    shop.tables["orders"] = [early, dict(ORDER), moved]
+    assert [row["order_no"] for row in await facts.moved(PAID, MORNING) or ()] == ["A1", "A2"]
+    assert len(shop.asked) == 1
+    shop.tables["orders"] = [{**ORDER, "order_no": f"B{n}"} for n in range(MAX_ROWS + 1)]
+    with pytest.raises(TooManyError):
+        await facts.moved(PAID, MORNING)
+    assert facts.health().ok
+
+
+async def test_a_service_that_knows_no_spans_is_asked_for_all(shop: Shop, facts: PatientFacts) -> None:
+    shop.heeds = False
+    shop.tables["orders"] = [dict(ORDER), {**ORDER, "order_no": "A2", "ordered_at": "2026-07-01T11:00:00+08:00"}]
+    for _ in range(2):
+        assert [row["order_no"] for row in await facts.moved(PAID, MORNING) or ()] == ["A1"]
+    assert ["moved_from" in path for path in shop.asked] == [True, False, False]
 
 
 async def test_a_database_that_is_not_there(seconds: Seconds) -> None:

@@ -1,4 +1,4 @@
-"""From an event to a call: table C.7 as rows in the database, and nothing lost to a setting that is missing."""
+"""From an event to a call, once, and nothing lost to a setting that is missing (table C.7: test_table_c7.py)."""
 
 from __future__ import annotations
 
@@ -10,18 +10,23 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from bot.core.words import CallbackState, CaseKind, ChannelName, FollowUpGroup, Purpose
-from bot.services import cases, contacts, dialling, followups
+from bot.core.plan import Trigger
+from bot.core.words import CallbackState, CaseKind, ChannelName, Disposition
+from bot.services import contacts
+from bot.services.calls import callbacks, dialling
+from bot.services.casework import cases
 from bot.services.centre import Centre
-from bot.services.followups import Occurrence, Recorded
 from bot.services.library import Library
+from bot.services.plans import followups, planning
+from bot.services.plans.followups import Recorded
+from bot.services.plans.planning import Occurrence
 from bot.settings import PACKS
 from store.tables import Callback, Case, Contact, Event, Staff
 from tests.fakes.clock import ManualClock
 
 ROOT = Path(__file__).parents[2]
-NUMBER = "+8613900010001"
-NO_PURCHASE, PURCHASED = FollowUpGroup.VISITED_NO_PURCHASE, FollowUpGroup.VISITED_PURCHASED
+NUMBER, OTHER = "+8613900010001", "+8613900010002"
+NO_PURCHASE = Trigger.VISITED_NO_PURCHASE
 
 
 def shanghai(month: int, day: int, hour: int, minute: int = 0) -> datetime:
@@ -29,7 +34,7 @@ def shanghai(month: int, day: int, hour: int, minute: int = 0) -> datetime:
 
 
 def tell(
-    centre: Centre, clock: ManualClock, kind: FollowUpGroup, at: datetime, number: str = "V1", phone: str = NUMBER
+    centre: Centre, clock: ManualClock, kind: Trigger, at: datetime, number: str = "V1", phone: str = NUMBER
 ) -> Recorded:
     """The event is recorded the moment it happens."""
     clock.set(at)
@@ -40,30 +45,6 @@ def tell(
 def planned(centre: Centre, recorded: Recorded) -> Callback:
     assert recorded.callback_id is not None, recorded.unplanned
     return centre.db.read_now(lambda s: s.get_one(Callback, recorded.callback_id))
-
-
-@pytest.mark.parametrize(
-    ("kind", "happened", "due", "flags"),
-    [
-        (NO_PURCHASE, shanghai(7, 1, 10), shanghai(7, 1, 14, 30), []),  # 1: summer
-        (NO_PURCHASE, shanghai(11, 3, 10), shanghai(11, 3, 14), []),  # 2: winter
-        (PURCHASED, shanghai(7, 1, 16), shanghai(7, 1, 19), []),  # 3: the same evening
-        (PURCHASED, shanghai(7, 1, 20, 30), shanghai(7, 2, 19), ["missed_same_evening"]),  # 4
-        (PURCHASED, shanghai(9, 30, 16), shanghai(9, 30, 19), []),  # 5: the eve of a holiday
-        (PURCHASED, shanghai(10, 1, 16), shanghai(10, 8, 19), ["late_holiday"]),  # 6: on a holiday
-        (NO_PURCHASE, shanghai(7, 1, 16, 29), shanghai(7, 1, 16, 29), []),  # 7: just inside
-        (NO_PURCHASE, shanghai(7, 1, 16, 30), shanghai(7, 1, 19), []),  # 7: no longer
-        (NO_PURCHASE, shanghai(7, 1, 14, 10), shanghai(7, 1, 14, 30), []),  # 8: summer
-        (NO_PURCHASE, shanghai(11, 3, 14, 10), shanghai(11, 3, 14, 10), []),  # 8: winter
-    ],
-)
-def test_an_event_is_owed_a_call_when_the_table_says(
-    centre: Centre, clock: ManualClock, kind: FollowUpGroup, happened: datetime, due: datetime, flags: list[str]
-) -> None:
-    callback = planned(centre, tell(centre, clock, kind, happened))
-    assert (callback.due_at, sorted(callback.flags)) == (due, flags)
-    assert (callback.state, callback.purpose) == (CallbackState.SCHEDULED, Purpose.FOLLOW_UP)
-    assert callback.late_after is not None
 
 
 def test_the_patients_own_zone_counts(centre: Centre, clock: ManualClock) -> None:
@@ -97,11 +78,38 @@ def test_without_season_dates_nothing_is_scheduled_and_nothing_lost(
 
 def test_a_group_without_a_delay_waits_for_one(centre: Centre, clock: ManualClock, unset: Library) -> None:
     bare = replace(centre, library=unset)
-    recorded = tell(bare, clock, FollowUpGroup.OUTPATIENT_SURGERY, shanghai(7, 1, 10))
+    recorded = tell(bare, clock, Trigger.OUTPATIENT_SURGERY, shanghai(7, 1, 10))
     assert recorded.unplanned == "delay_unset"
     centre.db.write_now(lambda s: followups.replan(s, centre, clock.now(), anew=True))
-    callback = centre.db.read_now(lambda s: s.scalars(select(Callback)).one())
-    assert callback.due_at == shanghai(7, 2, 14, 30)
+    assert contacts_of(centre, recorded) == [(0, shanghai(7, 2, 14, 30)), (1, shanghai(7, 8, 14, 30))]
+
+
+def contacts_of(centre: Centre, recorded: Recorded) -> list[tuple[int, datetime | None]]:
+    """Which contacts of its plan an event is owed, and when."""
+    query = select(Callback.step, Callback.due_at).where(Callback.event_id == recorded.event_id).order_by(Callback.step)
+    return centre.db.read_now(lambda s: list(s.execute(query).tuples()))
+
+
+@pytest.mark.parametrize(
+    ("told", "owed"),
+    [
+        (shanghai(7, 1, 10), [(0, shanghai(7, 2, 14, 30)), (1, shanghai(7, 8, 14, 30))]),
+        (shanghai(7, 3, 15), [(0, shanghai(7, 3, 15)), (1, shanghai(7, 8, 14, 30))]),
+        (shanghai(7, 8, 9), [(1, shanghai(7, 8, 14, 30))]),  # one call on one day, not both
+        (shanghai(7, 20, 9), [(1, shanghai(7, 20, 14, 30))]),
+    ],
+)
+def test_a_plan_with_several_contacts_makes_those_still_to_come(
+    centre: Centre, clock: ManualClock, told: datetime, owed: list[tuple[int, datetime]]
+) -> None:
+    clock.set(told)
+    what = Occurrence("visits", "V1", Trigger.OUTPATIENT_SURGERY, NUMBER, "王秀英", shanghai(7, 1, 9))
+    recorded = centre.db.write_now(lambda s: followups.record(s, centre, what, told))
+    assert contacts_of(centre, recorded) == owed
+    again = centre.db.write_now(lambda s: followups.record(s, centre, what, told))
+    assert not again.fresh
+    centre.db.write_now(lambda s: planning.plan_event(s, centre, s.get_one(Event, recorded.event_id), told))
+    assert contacts_of(centre, recorded) == owed
 
 
 @pytest.mark.parametrize(
@@ -145,6 +153,34 @@ def test_the_hours_a_person_named_are_kept(centre: Centre, clock: ManualClock) -
     assert planned(centre, recorded).due_at == shanghai(7, 1, 19)
 
 
+@pytest.mark.parametrize(
+    ("how", "later"),
+    [
+        (Disposition.COMPLETED, (CallbackState.SCHEDULED, None)),
+        (Disposition.NO_ANSWER, (CallbackState.SCHEDULED, None)),
+        (Disposition.REFUSED, (CallbackState.CANCELLED, "plan_refused")),
+        (Disposition.WRONG_NUMBER, (CallbackState.CANCELLED, "plan_no_number")),
+    ],
+)
+def test_who_declines_one_contact_of_a_plan_is_spared_its_others(
+    centre: Centre, clock: ManualClock, how: Disposition, later: tuple[CallbackState, str | None]
+) -> None:
+    tell(centre, clock, Trigger.OUTPATIENT_SURGERY, shanghai(7, 1, 10))
+    tell(centre, clock, Trigger.OUTPATIENT_SURGERY, shanghai(7, 2, 10), "V2")  # another operation
+    tell(centre, clock, Trigger.OUTPATIENT_SURGERY, shanghai(7, 1, 10), "V3", OTHER)  # somebody else
+
+    def end(session: Session) -> None:
+        first = session.scalars(select(Callback).order_by(Callback.event_id, Callback.step)).first()
+        assert first is not None
+        callbacks.end(session, centre, first, how, clock.now())
+
+    centre.db.write_now(end)
+    rows = centre.db.read_now(lambda s: s.scalars(select(Callback).order_by(Callback.event_id, Callback.step)).all())
+    assert (rows[1].state, rows[1].waits) == later
+    assert len(rows) == 6
+    assert {row.state for row in rows[2:]} == {CallbackState.SCHEDULED}
+
+
 def test_a_merged_contact_is_called_as_who_they_became(centre: Centre, clock: ManualClock) -> None:
     recorded = tell(centre, clock, NO_PURCHASE, shanghai(7, 1, 10))
 
@@ -180,7 +216,7 @@ def test_a_closed_complaint_is_asked_about_once_for_each_time_it_was_closed(cent
             now=now,
         )
         cases.give_feedback(session, case.id, "已修好", staff_id=staff_id, now=now)
-        cases.close(session, case.id, staff_id=staff_id, now=now)
+        cases.close(session, case.id, staff_id=staff_id, wrap_up="confirmed", now=now)
         return case.id
 
     def owed() -> int:
@@ -189,7 +225,7 @@ def test_a_closed_complaint_is_asked_about_once_for_each_time_it_was_closed(cent
 
     case_id = centre.db.write_now(close)
     assert (owed(), owed()) == (1, 1)
-    centre.db.write_now(lambda s: cases.reopen(s, case_id, "again", now=clock.now()))
+    centre.db.write_now(lambda s: cases.reopen(s, centre, case_id, "again", now=clock.now()))
     centre.db.write_now(close)
     assert (owed(), owed()) == (2, 2)
 

@@ -8,11 +8,13 @@ from datetime import UTC, datetime
 import openpyxl
 import pytest
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
 from bot.core.words import CallbackState, FollowUpGroup, Language
-from bot.services import imports
+from bot.services import contacts
 from bot.services.centre import Centre
-from bot.services.visit_lists import UnreadableError, moment, read
+from bot.services.plans import imports, planning
+from bot.services.plans.visit_lists import UnreadableError, moment, read
 from store.tables import Callback, Contact, Event, ImportRun
 from tests.fakes.clock import ManualClock
 
@@ -191,3 +193,44 @@ def test_callbacks_start_scheduled(centre: Centre, clock: ManualClock) -> None:
     load(centre, CHINESE, clock)
     states = centre.db.read_now(lambda s: set(s.scalars(select(Callback.state))))
     assert states == {CallbackState.SCHEDULED}
+
+
+def test_rows_added_together_are_as_rows_added_one_by_one(centre: Centre, clock: ManualClock) -> None:
+    """New people, one who is known and wants no calls, and a row that stands there twice, in one page."""
+    load(centre, "外部编号,姓名,电话,到诊时间,事件\nV0,李强,13900010002,2026-07-01 08:30,到诊未消费\n", clock)
+
+    def stop(session: Session) -> None:
+        known = session.scalars(select(Contact.id).where(Contact.name == "李强").order_by(Contact.id.desc())).first()
+        assert known is not None
+        contacts.consent(session, known, "all", False, "test", clock.now())
+
+    centre.db.write_now(stop)
+    lines = [
+        "外部编号,姓名,电话,到诊时间,事件",
+        "V1,王秀英,13900010001,2026-07-01 09:30,门诊手术",
+        "V2,李强,13900010002,2026-07-01 09:30,到诊未消费",
+        "V3,赵敏,13900010003,2026-07-01 09:30,未到诊",
+        "V3,赵敏,13900010003,2026-07-01 09:30,未到诊",
+    ]
+    done = load(centre, "\n".join(lines), clock)
+    assert (done.loaded, done.known) == (3, 1)
+    assert [(p.line, p.code) for p in done.unplanned] == [(3, "opted_out")]
+    query = (
+        select(Event.external_id, Callback.plan, Callback.step, Callback.due_at)
+        .join(Callback, Callback.event_id == Event.id)
+        .where(Event.external_id.in_(("V1", "V3")))
+        .order_by(Event.external_id, Callback.step)
+    )
+    owed = [
+        ("V1", "outpatient_surgery", 0, datetime(2026, 7, 2, 6, 30, tzinfo=UTC)),
+        ("V1", "outpatient_surgery", 1, datetime(2026, 7, 8, 6, 30, tzinfo=UTC)),
+        ("V3", "not_visited", 0, datetime(2026, 7, 4, 6, 30, tzinfo=UTC)),
+    ]
+    assert centre.db.read_now(lambda s: s.execute(query).tuples().all()) == owed
+
+    def again(session: Session) -> None:
+        for event in session.scalars(select(Event)).all():
+            planning.plan_event(session, centre, event, clock.now())
+
+    centre.db.write_now(again)  # nothing is added: the keys are those of the usual way
+    assert centre.db.read_now(lambda s: s.execute(query).tuples().all()) == owed

@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import func, select
 
 from bot.core.words import ChannelName, ConversationState, Incoming, Language
-from bot.services import inbox
 from bot.services.centre import Centre
+from bot.services.conversation import inbox
 from store.tables import Contact, Conversation, Message
 
 

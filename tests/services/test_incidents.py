@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 from sqlalchemy import select
@@ -16,9 +17,13 @@ from bot.core.words import (
     Incoming,
     Language,
 )
-from bot.services import alerts, announcements, inbox, incidents, ladders
+from bot.reports.incidents import documents
+from bot.services.announcements import announcements
 from bot.services.centre import Centre
-from bot.services.incidents import IncidentRefusedError
+from bot.services.conversation import inbox
+from bot.services.escalation import alerts, ladders
+from bot.services.incidents import incident_costs, incidents
+from bot.services.incidents.incident_file import IncidentRefusedError
 from store.tables import Broadcast, Escalation, Incident, IncidentEntry, NotifyMe, Revision
 from tests.fakes.announcing import TEXT, Outage
 from tests.fakes.clock import ManualClock
@@ -48,11 +53,15 @@ def test_an_agent_reports_and_does_no_more(outage: Outage) -> None:
         )
     )
     with pytest.raises(IncidentRefusedError, match="not_allowed"):
-        outage.write(lambda s: incidents.confirm(s, incident, staff_id=agent, now=outage.now))
+        outage.write(lambda s: incidents.confirm(s, outage.centre, incident, staff_id=agent, now=outage.now))
     leader, supervisor = outage.staff("leader"), outage.staff("supervisor")
     with pytest.raises(IncidentRefusedError, match="not_allowed"):
-        outage.write(lambda s: incidents.confirm(s, incident, staff_id=leader, plan="general", now=outage.now))
-    outage.write(lambda s: incidents.confirm(s, incident, staff_id=supervisor, plan="major", now=outage.now))
+        outage.write(
+            lambda s: incidents.confirm(s, outage.centre, incident, staff_id=leader, plan="general", now=outage.now)
+        )
+    outage.write(
+        lambda s: incidents.confirm(s, outage.centre, incident, staff_id=supervisor, plan="major", now=outage.now)
+    )
     assert outage.write(lambda s: s.get_one(Incident, incident).plan) == "major"
 
 
@@ -80,8 +89,8 @@ def test_the_fault_ladder_climbs_until_service_is_back(outage: Outage, clock: Ma
     climb()
     assert told("supervisor")
     assert not told("manager")
-    outage.write(lambda s: incidents.confirm(s, incident, staff_id=ops, now=outage.now))
-    outage.write(lambda s: incidents.recover(s, incident, staff_id=ops, text="重启", now=outage.now))
+    outage.write(lambda s: incidents.confirm(s, outage.centre, incident, staff_id=ops, now=outage.now))
+    outage.write(lambda s: incidents.recover(s, outage.centre, incident, staff_id=ops, text="重启", now=outage.now))
     clock.advance(timedelta(minutes=30))
     climb()
     assert not told("manager")
@@ -94,11 +103,13 @@ def test_closing_waits_for_the_all_clear_and_an_evaluation(outage: Outage) -> No
     supervisor = outage.staff("supervisor")
 
     def close(text: str = "处置及时") -> None:
-        outage.write(lambda s: incidents.close(s, incident, staff_id=supervisor, evaluation=text, now=outage.now))
+        outage.write(
+            lambda s: incidents.close(s, outage.centre, incident, staff_id=supervisor, evaluation=text, now=outage.now)
+        )
 
     with pytest.raises(IncidentRefusedError, match="all_clear_missing"):
         close()
-    outage.write(lambda s: incidents.recover(s, incident, staff_id=supervisor, text="", now=outage.now))
+    outage.write(lambda s: incidents.recover(s, outage.centre, incident, staff_id=supervisor, text="", now=outage.now))
     with pytest.raises(IncidentRefusedError, match="all_clear_missing"):
         close()
     with pytest.raises(IncidentRefusedError, match="reason_missing"):
@@ -106,9 +117,14 @@ def test_closing_waits_for_the_all_clear_and_an_evaluation(outage: Outage) -> No
     outage.write(
         lambda s: incidents.waive_all_clear(s, incident, staff_id=supervisor, why="已逐户电话告知", now=outage.now)
     )
+    with pytest.raises(IncidentRefusedError, match="record_incomplete"):
+        close()
+    outage.complete(incident)
+    with pytest.raises(IncidentRefusedError, match="record_incomplete"):
+        close()
+    outage.write(lambda s: incidents.review(s, incident, staff_id=supervisor, text="阀门老化", now=outage.now))
     with pytest.raises(IncidentRefusedError, match="evaluation_missing"):
         close(" ")
-    outage.write(lambda s: incidents.review(s, incident, staff_id=supervisor, text="阀门老化", now=outage.now))
     close()
 
     assert state(outage, incident) is IncidentState.CLOSED
@@ -173,7 +189,7 @@ async def test_everybody_says_the_agreed_words_and_nothing_before_it_is_confirme
         return " ".join(say.text for say in answer.answers)
 
     assert "三号楼停暖" not in await asks("1")
-    outage.write(lambda s: incidents.confirm(s, incident, staff_id=supervisor, now=outage.now))
+    outage.write(lambda s: incidents.confirm(s, outage.centre, incident, staff_id=supervisor, now=outage.now))
     assert "三号楼停暖" in await asks("2")
     outage.write(
         lambda s: incidents.agree_wording(s, incident, TEXT.zh, TEXT.en, staff_id=supervisor, why="", now=outage.now)
@@ -188,7 +204,7 @@ def test_who_asked_to_be_told_gets_the_all_clear_too(outage: Outage) -> None:
     asked = outage.contact("周望舒")
     outage.write(lambda s: s.add(NotifyMe(incident_id=incident, contact_id=asked, at=outage.now)))
     supervisor, ops = outage.staff("supervisor"), outage.staff("ops")
-    outage.write(lambda s: incidents.recover(s, incident, staff_id=supervisor, text="", now=outage.now))
+    outage.write(lambda s: incidents.recover(s, outage.centre, incident, staff_id=supervisor, text="", now=outage.now))
     over = outage.write(
         lambda s: (
             announcements.follow(s, outage.centre, notice, BroadcastKind.ALL_CLEAR, staff_id=ops, now=outage.now).id
@@ -197,3 +213,32 @@ def test_who_asked_to_be_told_gets_the_all_clear_too(outage: Outage) -> None:
     outage.approve(over)
 
     assert outage.broadcast(over).audience_size == 6
+
+
+def test_costs_are_figures_and_sum_up_in_the_report(outage: Outage) -> None:
+    """REQ-F53: recovered material counts against them; what is no amount is refused."""
+    incident, who = outage.incident(), outage.staff("leader")
+
+    def add(amount: str, what: str) -> None:
+        outage.write(
+            lambda s: incident_costs.add(s, outage.centre, incident, amount, what, staff_id=who, now=outage.now)
+        )
+
+    add("1,200.50", "抢修人工")
+    add("300", "管材")
+    add("-100.25", "回收废管")
+    for wrong in ("", "0", "很多", "1.234", "NaN", "1e12"):
+        with pytest.raises(IncidentRefusedError, match="number_bad"):
+            add(wrong, "管材")
+    with pytest.raises(IncidentRefusedError, match="text_empty"):
+        add("5", " ")
+    costs = outage.write(lambda s: incident_costs.costs_of(s, incident))
+    assert costs.sums == (("CNY", Decimal("1400.25")),)
+    report = outage.write(lambda s: documents(s, outage.centre, incident, "file", Language.ZH, outage.now))
+    (part,) = (part for part in report.parts if part.heading == "费用")
+    assert [row[1:4] for row in part.rows] == [
+        ("抢修人工", "1,200.50", "CNY"),
+        ("管材", "300.00", "CNY"),
+        ("回收废管", "-100.25", "CNY"),
+        ("合计", "1,400.25", "CNY"),
+    ]

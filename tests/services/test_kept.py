@@ -10,8 +10,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from bot.core.words import Author, ChannelName, ConversationState, Incoming, Language, Presence
-from bot.services import escalations, inbox, kept
 from bot.services.centre import Centre
+from bot.services.conversation import inbox, kept
+from bot.services.desk import agent_lines, escalations
 from store.tables import Conversation, Message, Staff
 from tests.fakes.house import House
 
@@ -94,7 +95,7 @@ async def test_who_waits_for_a_person_hears_once_that_they_were_heard(house: Hou
 
     now = centre.clock.now()
     await centre.db.write(lambda s: escalations.claim(s, where, agent, now))
-    await centre.db.write(lambda s: escalations.say(s, centre, where, agent, "您好，请讲", now))
+    await centre.db.write(lambda s: agent_lines.say(s, centre, where, agent, "您好，请讲", now))
     await house.advance(seconds=60)
     assert (await lines(centre, where))[-1][2] == "您好，请讲"  # nobody waits: nothing is said
     await inbox.receive(centre, Incoming(ChannelName.REST, "lin", "2", "暖气还是凉的"))
@@ -117,7 +118,7 @@ async def test_a_long_answer_of_an_agent_comes_in_several_messages(centre: Centr
     now = centre.clock.now()
     await centre.db.write(lambda s: escalations.claim(s, where, agent, now))
     sentence = "师傅明天上午九点到十一点之间上门，请您留意电话，家里留人，并先把阀门附近的东西挪开。"
-    await centre.db.write(lambda s: escalations.say(s, centre, where, agent, sentence * 8, now))
+    await centre.db.write(lambda s: agent_lines.say(s, centre, where, agent, sentence * 8, now))
 
     said = [words for author, _, words in await lines(centre, where) if author is Author.AGENT]
     assert len(said) > 1

@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import select
 
 from bot.core.words import ChannelName, Incoming, Language
-from bot.services import inbox, learning
 from bot.services.centre import Centre
+from bot.services.conversation import inbox, learning
 from nlu import examples
 from store.tables import Staff
 

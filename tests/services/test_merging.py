@@ -9,12 +9,13 @@ from sqlalchemy.orm import Session
 from bot.console.queries.timeline import timeline
 from bot.core.permission import Refused
 from bot.core.words import CaseKind, ChannelName, Language, Purpose, Role, Rule
-from bot.services import cases, contacts, gate, merging
-from bot.services.actions import ACTIONS
+from bot.services import contacts, gate, merging
+from bot.services.casework import cases
 from bot.services.centre import Centre
-from bot.services.conversations import Held, find_open, open_at, save
+from bot.services.conversation.actions import ACTIONS
+from bot.services.conversation.conversations import Held, find_open, open_at, save
+from bot.services.conversation.scene import Scene
 from bot.services.merging import MergeRefusedError
-from bot.services.scene import Scene
 from store.tables import AuditEntry, Contact, Merge, MergeState, Staff
 from tests.fakes.desk import Desk
 from tests.fakes.house import House

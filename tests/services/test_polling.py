@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bot.core.words import ChannelName
-from bot.services import polling, workers
+from bot.services import workers
+from bot.services.conversation import polling
 from store.db import Database
 
 TELEGRAM = ChannelName.TELEGRAM

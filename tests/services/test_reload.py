@@ -12,8 +12,8 @@ import structlog
 
 from bot.app import create_app
 from bot.core.words import ChannelName, Incoming, Language
-from bot.services import inbox
 from bot.services.centre import Centre
+from bot.services.conversation import inbox
 from bot.services.library import Library
 from bot.services.reload import Follower, reload
 from bot.settings import PACKS
@@ -97,3 +97,17 @@ async def test_broken_policies_are_refused_too(edited: Centre, own: Path) -> Non
     (own / "policies.yml").write_text("sla: 7\n", "utf-8")
     assert not await reload(edited)
     assert any("policies.yml:1" in each for each in edited.library.refused)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_an_edited_table_of_facts_is_live_though_no_script_changed(edited: Centre, own: Path) -> None:
+    file = own / "facts" / "couriers.csv"
+    file.parent.mkdir()
+    file.write_text(
+        "city_zh,city_en,courier_zh,courier_en,days_from,days_to\n*,elsewhere,自家车队,Own vans,3,4\n", "utf-8"
+    )
+    before = edited.library.current
+    follower = Follower()
+    assert [await follower.look(edited) for _ in range(3)] == [0, 1, 0]
+    assert edited.library.current.book.version == before.book.version
+    assert [row["courier_en"] for row in edited.library.current.facts["couriers"]] == ["Own vans"]

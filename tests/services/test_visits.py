@@ -21,10 +21,11 @@ from bot.core.words import (
     RepairStage,
     VisitState,
 )
-from bot.services import cases, contacts, repairs, visit_notices, visits
-from bot.services.cases import CaseRefusedError
-from bot.services.repairs import Quotation, cents
-from bot.services.visits import NoSlotError, VisitRefusedError
+from bot.services import contacts
+from bot.services.casework import cases, repairs, visit_notices, visits
+from bot.services.casework.cases import CaseRefusedError
+from bot.services.casework.repairs import Quotation, cents
+from bot.services.casework.visits import NoSlotError, VisitRefusedError
 from store.db import Session
 from store.tables import Case, CaseNote, Delivery, Escalation, Message, RepairOrder, Staff, Visit
 from tests.fakes.house import House
@@ -284,7 +285,7 @@ async def test_a_case_with_a_visit_to_come_is_not_closed(house: House) -> None:
     await book(house, case_id)
     await house.centre.db.write(lambda s: cases.give_feedback(s, case_id, "好了", staff_id=staff, now=now))
     with pytest.raises(CaseRefusedError, match="visit_booked"):
-        await house.centre.db.write(lambda s: cases.close(s, case_id, staff_id=staff, now=now))
+        await house.centre.db.write(lambda s: cases.close(s, case_id, staff_id=staff, wrap_up="confirmed", now=now))
 
 
 @pytest.mark.parametrize(("written", "amount"), [("", 0), ("120", 12000), (" 99.5 ", 9950), ("0.01", 1)])

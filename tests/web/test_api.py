@@ -239,3 +239,17 @@ async def test_the_api_describes_itself(house: House) -> None:
     paths = (await house.client.get("/openapi.json")).json()["paths"]
     for path in ("contacts", "events", "callbacks", "cases", "broadcasts"):
         assert f"/api/v1/{path}" in paths
+
+
+async def test_another_system_reports_an_incident_once(api: httpx.AsyncClient, house: House) -> None:
+    new = {"key": "SCADA-7", "code": "INC-30", "title": "二号炉停炉", "buildings": ["3"]}
+    first = await api.post("/api/v1/incidents", json=new, headers=TOKEN)
+    assert first.status_code == 201, first.text
+    again = await api.post("/api/v1/incidents", json=new, headers=TOKEN)
+    assert again.json() == first.json()
+    assert (first.json()["state"], first.json()["source"]) == ("suspected", "api")
+    count = await house.centre.db.read(lambda s: s.scalar(select(func.count()).select_from(Incident)))
+    assert count == 1
+    assert (await api.post("/api/v1/incidents", json={**new, "code": "INC-99"}, headers=TOKEN)).status_code == 404
+    shown = await api.get(f"/api/v1/incidents/{first.json()['id']}", headers=TOKEN)
+    assert shown.json()["title"] == "二号炉停炉"

@@ -27,7 +27,7 @@ MAX_TEXT = 4096
 
 
 class Receiver:
-    """`take` commits what an update says (bot/services/messenger.py)."""
+    """`take` commits what an update says (bot/services/conversation/messenger.py)."""
 
     def __init__(self, bot: Bot, take: Take) -> None:
         self._bot = bot
@@ -77,11 +77,9 @@ class Receiver:
             await self._rewrite(
                 message.chat.id, message.message_id, f"{message.text or ''}\n\n✔ {taken.chosen}".strip()
             )
-        elif message is not None and not taken.rewrites:
+        elif message is not None:
             with suppress(*FAULTS):
                 await self._bot.edit_message_reply_markup(chat_id=message.chat.id, message_id=message.message_id)
-        for rewrite in taken.rewrites:
-            await self._rewrite(int(rewrite.address), int(rewrite.provider_id), rewrite.text)
 
     async def _note(self, query: CallbackQuery, note: str) -> None:
         with suppress(*FAULTS):

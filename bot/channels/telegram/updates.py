@@ -13,7 +13,7 @@ from typing import Any
 from aiogram.types import CallbackQuery, ChatMemberUpdated, Message, MessageEntity, Update
 
 from bot.core.arrivals import Arrival, Linking, Moved, Press, Reached
-from bot.core.media import Attachment, MediaKind, refusal
+from bot.core.media import Attachment, MediaKind, mark, refusal
 from bot.core.words import ChannelName, Incoming, Language
 
 TELEGRAM = ChannelName.TELEGRAM
@@ -76,7 +76,7 @@ def _base(message: Message) -> Incoming:
         f"{message.chat.id}:{message.message_id}",
         message.text or message.caption or "",
         spoken=_language(message.from_user.language_code if message.from_user else None),
-        metadata={"quoted": words[:QUOTE]} if words else {},
+        metadata={"message": message.message_id, **({"quoted": words[:QUOTE]} if words else {})},
     )
 
 
@@ -118,20 +118,11 @@ def _said(message: Message) -> Incoming | None:
     return replace(base, text="[其他消息]", aside="unreadable") if _is_content(message) else None
 
 
-NAMES = {
-    MediaKind.PHOTO: "[图片]",
-    MediaKind.VOICE: "[语音]",
-    MediaKind.AUDIO: "[音频]",
-    MediaKind.VIDEO: "[视频]",
-    MediaKind.DOCUMENT: "[文件]",
-}
-
-
 def _with_file(base: Incoming, file: Attachment) -> Incoming:
     """A file with what was written under it. Words are answered as words; without any, the file itself is."""
     why_not = refusal(file)
-    mark = NAMES[file.kind] + (f" {file.name}" if file.name else "")
-    text = f"{mark}\n{base.text}" if base.text else mark
+    stands = mark(file.kind, file.name)
+    text = f"{stands}\n{base.text}" if base.text else stands
     if why_not is not None:
         return replace(base, text=text, aside=f"media_{why_not}")
     if base.text:

@@ -70,16 +70,37 @@ class TwilioCarrier:
             self._client.calls.create_async(
                 to=out.address,
                 from_=self._account.number,
-                url=self._account.address + door(delivery=out.delivery_id),
+                url=self._here(door(delivery=out.delivery_id)),
                 method="POST",
                 status_callback=self._report_to(doors.CALL_STATUS, out),
                 status_callback_event=["initiated", "completed"],
                 status_callback_method="POST",
                 timeout=round(self._ring().total_seconds()),
                 machine_detection="DetectMessageEnd" if _leaves_message(out) else "Enable",
+                **self._beside(out),
             )
         )
         return Sent(call.sid)
+
+    def _beside(self, out: Outgoing) -> dict[str, str]:
+        """A person hears the first word at once: who answered is found out meanwhile, and told to `doors.MACHINE`. An
+        announcement waits for it, or a machine's greeting would count as somebody who listened."""
+        if out.purpose is Purpose.EMERGENCY:
+            return {}
+        return {
+            "async_amd": "true",
+            "async_amd_status_callback": self._report_to(doors.MACHINE, out),
+            "async_amd_status_callback_method": "POST",
+        }
+
+    async def turn(self, call_sid: str, url: str) -> None:
+        try:
+            await _answer(self._client.calls(call_sid).update_async(url=self._here(url), method="POST"))
+        except Rejected as over:
+            log.info("twilio.call_over", reason=over.reason)
+
+    def _here(self, path: str) -> str:
+        return self._account.address + doors.PREFIX + path
 
     async def send_sms(self, out: Outgoing) -> Sent:
         message = await _answer(
@@ -119,8 +140,14 @@ class TwilioCarrier:
             found.sid, out.delivery_id, CallState(found.status), talks=out.metadata.get("callback_id") is not None
         )
 
+    async def fetch(self, source: str, limit: int) -> bytes:
+        """A picture or a recording, by its address at Twilio; our token is shown to nobody else."""
+        if not source.startswith(f"{self._account.api}/2010-04-01/Accounts/{self._account.sid}/"):
+            raise Rejected("no file of our account")
+        return await self._http.download(source, (self._account.sid, self._account.token), limit)
+
     def render(self, says: Sequence[Say], language: Language, then: Next) -> str:
-        return twiml.render(says, language, then, self._account.address)
+        return twiml.render(says, language, then, self._account.address + doors.PREFIX)
 
     def routes(self, switchboard: Switchboard) -> APIRouter:
         return doors.routes(switchboard, self._account.address, self._account.token)

@@ -17,15 +17,20 @@ from twilio.request_validator import RequestValidator
 from twilio.twiml.messaging_response import MessagingResponse
 
 from bot.channels.twilio.states import message_report, why_failed
-from bot.core.telephone import DOOR, CallReport, CallState, OptOut, Switchboard
+from bot.core.media import Attachment, MediaKind
+from bot.core.telephone import DOOR, RECORDED, STATUS, CallReport, CallState, OptOut, Recording, Switchboard
 from bot.core.words import ChannelName, Incoming
 
 log = structlog.get_logger()
-CALL_STATUS = "/twilio/status"
-SMS = "/twilio/sms"
-SMS_STATUS = "/twilio/sms-status"
+PREFIX = "/twilio"
+CALL_STATUS = PREFIX + STATUS
+MACHINE = f"{PREFIX}/answered-by"
+SMS = f"{PREFIX}/sms"
+SMS_STATUS = f"{PREFIX}/sms-status"
 MAX_BODY = 64 * 1024  # bytes
 MAX_FIELDS = 200
+MAX_MEDIA, MAX_URL = 10, 250
+KINDS = {"image": MediaKind.PHOTO, "audio": MediaKind.AUDIO, "video": MediaKind.VIDEO}
 KEYWORDS: Mapping[str, OptOut] = {
     **dict.fromkeys(
         ("stop", "stopall", "unsubscribe", "cancel", "end", "quit", "revoke", "optout"),
@@ -71,7 +76,7 @@ def routes(switchboard: Switchboard, address: str, token: str) -> APIRouter:
             raise HTTPException(403, "not signed by Twilio for this address")
         return fields
 
-    @router.post(DOOR)
+    @router.post(PREFIX + DOOR)
     async def voice(request: Request) -> Response:
         fields = await signed(request)
         document = await switchboard.ask(_asked(request), fields.plain())
@@ -87,14 +92,32 @@ def routes(switchboard: Switchboard, address: str, token: str) -> APIRouter:
             await switchboard.call(report)
         return Response(status_code=204)
 
+    @router.post(MACHINE)
+    async def answered_by(request: Request) -> Response:
+        fields = await signed(request)
+        sid, delivery_id = fields.one("CallSid"), _delivery(request)
+        if sid and delivery_id is not None:
+            await switchboard.answered_by(sid, delivery_id, fields.one("AnsweredBy"))
+        return Response(status_code=204)
+
+    @router.post(PREFIX + RECORDED)
+    async def recorded(request: Request) -> Response:
+        fields = await signed(request)
+        conversation_id = _number(request.query_params.get("conversation", ""))
+        recording = Recording(
+            fields.one("RecordingSid"), fields.one("RecordingUrl"), _number(fields.one("RecordingDuration"))
+        )
+        if conversation_id and recording.sid and fields.one("RecordingStatus") == "completed":
+            await switchboard.recorded(conversation_id, recording)
+        return Response(status_code=204)
+
     @router.post(SMS)
     async def sms(request: Request) -> Response:
         fields = await signed(request)
         sid, sender = fields.one("MessageSid") or fields.one("SmsSid"), fields.one("From")
         if sid and sender:
-            media = _number(fields.one("NumMedia"))
-            text = Incoming(ChannelName.SMS, sender, sid, fields.one("Body"))
-            await switchboard.text(text, _opt_out(fields), media)
+            text = Incoming(ChannelName.SMS, sender, sid, fields.one("Body"), attachments=_media(fields))
+            await switchboard.text(text, _opt_out(fields))
         return Response(str(MessagingResponse()), media_type="text/xml")  # answers go by the outbox
 
     @router.post(SMS_STATUS)
@@ -143,8 +166,18 @@ def _call(fields: Fields, delivery_id: int | None) -> CallReport | None:
     if not sid or status not in list(CallState):
         return None
     state = CallState(status)
-    error = why_failed(fields.one("SipResponseCode")) if state is CallState.FAILED else None
+    error = why_failed(state, fields.one("SipResponseCode"))
     return CallReport(sid, delivery_id, state, _number(fields.one("SequenceNumber")), error)
+
+
+def _media(fields: Fields) -> tuple[Attachment, ...]:
+    """The files of a message: MediaUrl0, MediaContentType0 …"""
+    found = []
+    for number in range(min(_number(fields.one("NumMedia")), MAX_MEDIA)):
+        url, mime = fields.one(f"MediaUrl{number}"), fields.one(f"MediaContentType{number}")
+        if 0 < len(url) <= MAX_URL:
+            found.append(Attachment(KINDS.get(mime.partition("/")[0], MediaKind.DOCUMENT), url, mime=mime))
+    return tuple(found)
 
 
 def _opt_out(fields: Fields) -> OptOut | None:

@@ -1,20 +1,42 @@
-"""The HTTP client under Twilio's library: it tells what surely did not arrive from what may have."""
+"""The HTTP client under Twilio's library: it tells what surely did not arrive from what may have.
+
+By aiohttp, which serves a hundred requests at a time with a fifth of the processor time that httpx takes for them.
+"""
 
 from __future__ import annotations
 
+from base64 import b64encode
+from functools import cache
+from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlencode
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 import structlog
+from aiohttp import (
+    ClientConnectorError,
+    ClientError,
+    ClientHttpProxyError,
+    ClientSession,
+    ClientTimeout,
+    ConnectionTimeoutError,
+    DummyCookieJar,
+    TCPConnector,
+)
 from twilio.http import AsyncHttpClient
 from twilio.http.response import Response
+from yarl import URL
 
-from bot.core.words import TryLater, Unsure
+from bot.core.words import Rejected, TryLater, Unsure
 
 CONNECT, WHOLE = 5.0, 20.0  # seconds
 BUSY = 2.0  # seconds to wait where a "429 Too Many Requests" does not say how long
 UNREACHABLE = 15.0
 LONGEST = 600.0
+AT_ONCE = 100  # connections
+NOT_REACHED = (ClientConnectorError, ClientHttpProxyError, ConnectionTimeoutError)  # before anything was said
+FORM = "application/x-www-form-urlencoded"
 
 log = structlog.get_logger()
 
@@ -24,7 +46,7 @@ class TwilioHttp(AsyncHttpClient):  # type: ignore[misc]  # the library is untyp
 
     def __init__(self) -> None:
         super().__init__(log, is_async=True)
-        self._client: httpx.AsyncClient | None = None
+        self._session: ClientSession | None = None
 
     async def request(
         self,
@@ -37,32 +59,80 @@ class TwilioHttp(AsyncHttpClient):  # type: ignore[misc]  # the library is untyp
         timeout: float | None = None,
         allow_redirects: bool = False,
     ) -> Response:
-        if self._client is None:
-            self._client = httpx.AsyncClient(timeout=httpx.Timeout(WHOLE, connect=CONNECT))
+        url = URL(f"{uri}?{urlencode(params, doseq=True)}" if params else uri, encoded=True)
         try:
-            answer = await self._client.request(
+            async with self._open().request(
                 method,
-                uri,
-                params=params,
-                data=data,
-                headers=headers,
-                auth=auth or httpx.USE_CLIENT_DEFAULT,
-                timeout=timeout or httpx.USE_CLIENT_DEFAULT,
-                follow_redirects=allow_redirects,
-            )
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError) as error:
+                url,
+                data=urlencode(data, doseq=True) if data else None,
+                headers={
+                    **({"Content-Type": FORM} if data else {}),
+                    **(headers or {}),
+                    **(_basic(*auth) if auth else {}),
+                },
+                timeout=_limits(timeout or WHOLE),
+                proxy=_proxy(url.scheme, url.host or ""),
+                allow_redirects=allow_redirects,
+            ) as answer:
+                text = await answer.text()
+        except NOT_REACHED as error:
             log.warning("twilio.unreachable", error=type(error).__name__)
             raise TryLater(UNREACHABLE, "twilio cannot be reached") from error
-        except httpx.HTTPError as error:
+        except (ClientError, TimeoutError, OSError, UnicodeDecodeError) as error:
             raise Unsure(type(error).__name__) from error
-        if answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
+        if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
             raise TryLater(_seconds(answer.headers.get("Retry-After")), "twilio asks us to slow down")
-        return Response(answer.status_code, answer.text, answer.headers)
+        return Response(answer.status, text, answer.headers)
+
+    async def download(self, url: str, auth: tuple[str, str], limit: int) -> bytes:
+        """A file of at most `limit` bytes; Twilio hands it out from elsewhere, where it wants no token. Raises Rejected
+        (gone or larger), TryLater or Unsure."""
+        content = bytearray()
+        try:
+            where = URL(url)
+            proxy = _proxy(where.scheme, where.host or "")
+            async with self._open().get(where, headers=_basic(*auth), proxy=proxy) as answer:
+                if answer.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.GONE):
+                    raise Rejected(f"twilio answered {answer.status}")
+                if not answer.ok:  # a recording is found only once it is ready
+                    raise TryLater(UNREACHABLE, f"twilio answered {answer.status}")
+                async for chunk in answer.content.iter_any():
+                    content += chunk
+                    if len(content) > limit:
+                        raise Rejected("larger than may be fetched")
+        except (ClientError, TimeoutError, OSError) as error:
+            raise TryLater(UNREACHABLE, type(error).__name__) from error
+        return bytes(content)
+
+    def _open(self) -> ClientSession:
+        if self._session is None:
+            self._session = ClientSession(
+                connector=TCPConnector(limit=AT_ONCE, ssl=httpx.create_ssl_context()),
+                timeout=_limits(WHOLE),
+                cookie_jar=DummyCookieJar(),
+            )
+        return self._session
 
     async def close(self) -> None:
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+
+def _basic(name: str, secret: str) -> dict[str, str]:
+    """HTTP's Basic authentication (RFC 7617); aiohttp does not hand it on to another host."""
+    return {"Authorization": f"Basic {b64encode(f'{name}:{secret}'.encode()).decode()}"}
+
+
+@cache
+def _proxy(scheme: str, host: str) -> str | None:
+    """The proxy that the environment names for a host, looked up once: aiohttp would ask a thread for every request."""
+    return None if proxy_bypass(host) else getproxies().get(scheme)
+
+
+def _limits(whole: float) -> ClientTimeout:
+    """`connect`: also for a free connection of ours."""
+    return ClientTimeout(total=None, connect=whole, sock_connect=CONNECT, sock_read=whole)
 
 
 def _seconds(retry_after: str | None) -> float:

@@ -48,14 +48,19 @@ MESSAGES: Mapping[str, DeliveryState] = {
 }
 
 NO_SUCH_NUMBER = frozenset({"404", "410", "484", "604"})  # SIP: not found, gone, address incomplete, exists nowhere
-SWITCHED_OFF = frozenset({"480"})  # SIP: temporarily unavailable
+SWITCHED_OFF = frozenset({"408", "480"})  # SIP: the telephone does not respond, is temporarily unavailable
 
 
-def why_failed(sip: str) -> str:
-    """Why a call failed, by its SIP response code (SipResponseCode)."""
-    if sip in NO_SUCH_NUMBER:
-        return "invalid"
-    return "unreachable" if sip in SWITCHED_OFF else "failed"
+def why_failed(state: CallState, sip: str) -> str | None:
+    """Why a call reached nobody, by its SIP response code (SipResponseCode); None where its state says it all.
+
+    A telephone that is switched off may also be told as nobody having answered. (RFC 3261, section 21.)
+    """
+    if state in (CallState.FAILED, CallState.NO_ANSWER) and sip in SWITCHED_OFF:
+        return "unreachable"
+    if state is not CallState.FAILED:
+        return None
+    return "invalid" if sip in NO_SUCH_NUMBER else "failed"
 
 
 def call_report(sid: str, delivery_id: int, state: CallState, *, talks: bool) -> Report:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, literal_column, select
 from sqlalchemy.orm import Session
 
 from bot.core import broadcast as arithmetic
@@ -16,13 +16,13 @@ from bot.core.words import (
     BroadcastState,
     ChannelName,
     DeliveryState,
-    IncidentState,
     Outcome,
 )
-from bot.services import broadcasts, incidents
-from store.tables import Broadcast, BroadcastRecipient, Case, Contact, Delivery, Incident, IncidentEntry, Staff
+from bot.services.announcements import broadcasts
+from store.tables import Broadcast, BroadcastRecipient, Contact, Delivery, Incident, Staff
 
 PAGE = 50
+REASONS = 8  # shown of why deliveries failed
 OUTCOMES = (
     Outcome.ACKNOWLEDGED,
     Outcome.HEARD,
@@ -78,55 +78,6 @@ def announcements(
 
 
 @dataclass(frozen=True, slots=True)
-class Board:
-    """The incidents that are not over, and the latest that are."""
-
-    open: tuple[Incident, ...]
-    over: tuple[Incident, ...]
-
-
-def board(session: Session) -> Board:
-    running = [state for state in IncidentState if state is not IncidentState.CLOSED]
-    latest = select(Incident).order_by(Incident.started_at.desc(), Incident.id.desc())
-    return Board(
-        tuple(session.scalars(latest.where(Incident.state.in_(running)).limit(PAGE))),
-        tuple(session.scalars(latest.where(Incident.state == IncidentState.CLOSED).limit(20))),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class IncidentFile:
-    """One incident with its history, latest first. `owed`: the notices still without an all-clear."""
-
-    incident: Incident
-    owner: str | None
-    entries: tuple[tuple[IncidentEntry, str | None], ...]
-    announcements: tuple[Announcement, ...]
-    owed: frozenset[int]
-    told: frozenset[int]
-
-
-def incident_file(session: Session, incident_id: int) -> IncidentFile | None:
-    incident = session.get(Incident, incident_id)
-    if incident is None:
-        return None
-    entries = session.execute(
-        select(IncidentEntry, Staff.name)
-        .outerjoin(Staff, Staff.id == IncidentEntry.staff_id)
-        .where(IncidentEntry.incident_id == incident_id)
-        .order_by(IncidentEntry.id.desc())
-    )
-    return IncidentFile(
-        incident,
-        session.scalar(select(Staff.name).where(Staff.id == incident.owner_id)),
-        tuple((entry, name) for entry, name in entries),
-        announcements(session, incident_id=incident_id),
-        frozenset(notice.id for notice in incidents.owed_an_all_clear(session, incident_id)),
-        frozenset(notice.id for notice in incidents.told_of(session, incident_id)),
-    )
-
-
-@dataclass(frozen=True, slots=True)
 class Left:
     """Somebody nobody reached, for a person to call."""
 
@@ -137,16 +88,30 @@ class Left:
 
 
 @dataclass(frozen=True, slots=True)
+class Failure:
+    """Why deliveries came to nothing, as the provider or the gate said; how many, and the first of the people."""
+
+    why: str
+    count: int
+    people: tuple[tuple[int, str, ChannelName], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """How far an announcement has come. `counts` sum to `size`; `by_channel` counts deliveries, of which a person may
-    have several; `left` is how long the rows still queued take at the channels' real rates."""
+    have several; `left` is how long the rows still queued take at the channels' real rates; `failures` says
+    why deliveries failed, `lost` how many answers a provider lost, so that it was asked, and `resent` how many of
+    these it did not know of, so that they went out again."""
 
     size: int
     counts: tuple[tuple[Outcome, int], ...]
     by_channel: tuple[tuple[ChannelName, int, int, int], ...]
     left: timedelta
     unreached: tuple[Left, ...]
-    replies: int
+    replies: tuple[broadcasts.Replies, ...]
+    failures: tuple[Failure, ...]
+    lost: int
+    resent: int
 
 
 def progress(session: Session, broadcast: Broadcast, rates: dict[ChannelName, Rate]) -> Progress:
@@ -163,8 +128,22 @@ def progress(session: Session, broadcast: Broadcast, rates: dict[ChannelName, Ra
         by_channel=_by_channel([(channel, state, count) for channel, state, count in rows]),
         left=_left(broadcast, [(c, n) for c, state, n in rows if state is DeliveryState.QUEUED], rates),
         unreached=_unreached(session, broadcast.id),
-        replies=session.scalar(select(func.count()).select_from(Case).where(Case.broadcast_id == broadcast.id)) or 0,
+        replies=tuple(broadcasts.replies(session, [broadcast.id])),
+        failures=_failures(session, broadcast.id),
+        lost=_asked_about(session, broadcast.id),
+        resent=_asked_about(session, broadcast.id, Delivery.attempt > 1),
     )
+
+
+def _asked_about(session: Session, broadcast_id: int, *which: ColumnElement[bool]) -> int:
+    """Deliveries whose answer was lost, so that the provider was asked."""
+    query = (
+        select(func.count())
+        .select_from(Delivery)
+        .join(BroadcastRecipient, BroadcastRecipient.id == Delivery.recipient_id)
+        .where(BroadcastRecipient.broadcast_id == broadcast_id, Delivery.asked > 0, *which)
+    )
+    return session.scalar(query) or 0
 
 
 def _by_channel(
@@ -186,6 +165,37 @@ def _by_channel(
         (channel, of(channel, set(DeliveryState)), of(channel, gone), of(channel, {DeliveryState.FAILED}))
         for channel in channels
     )
+
+
+def _failures(session: Session, broadcast_id: int) -> tuple[Failure, ...]:
+    """Why deliveries failed, or the gate held them back, the most frequent first."""
+    count, why = func.count(), func.coalesce(Delivery.error, literal_column("''")).label("why")
+    gated = (Delivery.state == DeliveryState.CANCELLED) & Delivery.error.is_not(None)
+    came_to_nothing = (
+        BroadcastRecipient.broadcast_id == broadcast_id,
+        (Delivery.state == DeliveryState.FAILED) | gated,
+    )
+    rows = session.execute(
+        select(why, count)
+        .join(BroadcastRecipient, BroadcastRecipient.id == Delivery.recipient_id)
+        .where(*came_to_nothing)
+        .group_by(why)
+        .order_by(count.desc(), why)
+        .limit(REASONS)
+    ).all()
+    return tuple(Failure(row[0], row[1], _failed(session, (*came_to_nothing, why == row[0]))) for row in rows)
+
+
+def _failed(session: Session, where: tuple[ColumnElement[bool], ...]) -> tuple[tuple[int, str, ChannelName], ...]:
+    rows = session.execute(
+        select(Contact.id, Contact.name, Contact.title, Delivery.channel)
+        .join(BroadcastRecipient, BroadcastRecipient.contact_id == Contact.id)
+        .join(Delivery, Delivery.recipient_id == BroadcastRecipient.id)
+        .where(*where)
+        .order_by(Contact.vulnerable.desc(), Delivery.id)
+        .limit(PAGE)
+    )
+    return tuple((row.id, row.name or row.title, row.channel) for row in rows)
 
 
 def _left(broadcast: Broadcast, queued: Sequence[tuple[ChannelName, int]], rates: dict[ChannelName, Rate]) -> timedelta:

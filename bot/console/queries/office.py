@@ -8,7 +8,7 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from bot.services.permissions import Function
-from bot.services.staff import SignedIn
+from bot.services.staffing.staff import SignedIn
 from store.tables import (
     AuditEntry,
     Staff,

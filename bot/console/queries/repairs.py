@@ -14,10 +14,10 @@ from bot.core.repair import ENDED, RECORDED, WORK, allowed, following, replaceme
 from bot.core.visits import Slot
 from bot.core.windows import local_date, local_midnight
 from bot.core.words import RepairStage, VisitState
-from bot.services import repairs, visits
+from bot.services.casework import repairs, visits
 from bot.services.centre import Centre
 from bot.services.permissions import Function, Grant
-from bot.services.staff import SignedIn
+from bot.services.staffing.staff import SignedIn
 from store.db import vault_of
 from store.tables import Case, Contact, RepairOrder, Revision, Staff, Visit
 

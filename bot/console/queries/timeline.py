@@ -11,6 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from bot.core.words import (
+    CaseKind,
     Purpose,
 )
 from store.tables import (
@@ -63,7 +64,10 @@ def _talks(session: Session, people: Sequence[int], limit: int) -> Iterable[Mome
 
 
 def _works(session: Session, people: Sequence[int], limit: int) -> Iterable[Moment]:
-    rows = session.scalars(select(Case).where(Case.contact_id.in_(people)).order_by(Case.id.desc()).limit(limit))
+    media = Case.kind == CaseKind.MEDIA  # the spokesperson's alone (REQ-E15)
+    rows = session.scalars(
+        select(Case).where(Case.contact_id.in_(people), ~media).order_by(Case.id.desc()).limit(limit)
+    )
     return [Moment(c.opened_at, "case", c.id, c.kind, c.state, c.subject, c.number) for c in rows]
 
 
@@ -71,6 +75,8 @@ def _calls(session: Session, people: Sequence[int], limit: int) -> Iterable[Mome
     rows = session.scalars(
         select(Callback).where(Callback.contact_id.in_(people)).order_by(Callback.id.desc()).limit(limit)
     ).all()
+    if not rows:
+        return []
     ids = [c.id for c in rows]
     answers: dict[int, list[str]] = {}
     for answer in session.scalars(select(Answer).where(Answer.callback_id.in_(ids)).order_by(Answer.id)):

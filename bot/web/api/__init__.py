@@ -7,9 +7,9 @@ the reader's language, by Accept-Language), 413 above 256 kB, 422 where the requ
 
 from fastapi import APIRouter, Depends
 
-from bot.web.api import broadcasts, cases, contacts, follow_ups
+from bot.web.api import alerts, broadcasts, cases, contacts, follow_ups, incidents
 from bot.web.api.door import Guarded, known
 
 router = APIRouter(prefix="/api/v1", dependencies=[Depends(known)], route_class=Guarded)
-for part in (contacts, follow_ups, cases, broadcasts):
+for part in (contacts, follow_ups, cases, incidents, broadcasts, alerts):
     router.include_router(part.router)

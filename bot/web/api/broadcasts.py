@@ -11,11 +11,11 @@ from pydantic import BaseModel, Field, model_validator
 
 from bot.core.policy import Bilingual
 from bot.core.words import BroadcastKind, BroadcastState, ChannelName, Outcome
-from bot.services import announcements, broadcasts
-from bot.services import staff as staff_service
-from bot.services.audience import audience_of
-from bot.services.broadcasts import BroadcastRefusedError
+from bot.services.announcements import announcements, broadcasts
+from bot.services.announcements.audience import audience_of
+from bot.services.announcements.broadcasts import BroadcastRefusedError
 from bot.services.i18n import N_, text
+from bot.services.staffing import staff as staff_service
 from bot.web.api.door import After, Asked, Guarded, Id, Limit, Line, Words, centre_of, missing, reader, refused
 from store.db import Session
 from store.rows import rows

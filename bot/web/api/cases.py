@@ -10,7 +10,8 @@ from pydantic import BaseModel, Field
 
 from bot.core.sla import business_after, business_time
 from bot.core.words import CaseKind, CaseState, Urgency
-from bot.services import audit, cases, contacts, handoff
+from bot.services import audit, contacts
+from bot.services.casework import cases
 from bot.web.api.door import After, Asked, Guarded, Limit, Line, Words, centre_of, missing
 from store.db import Session
 from store.rows import rows
@@ -67,8 +68,8 @@ async def create(request: Request, new: NewCase) -> CaseShown:
             queue=new.queue,
             due_in=due - now if due else None,
         )
-        if new.urgency is Urgency.URGENT:
-            handoff.start(session, centre, reason=case.kind, urgency=new.urgency, case_id=case.id, now=now)
+        if cases.climbs(case):
+            cases.escalate(session, centre, case, now)
         audit.record(session, "case.open", "case", case.id, now=now, note="api")
         return _show(case)
 

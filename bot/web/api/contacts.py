@@ -9,9 +9,10 @@ from fastapi import APIRouter, Request
 from pydantic import AfterValidator, BaseModel, Field
 
 from bot.core.words import ChannelName, Language
-from bot.services import audit, callbacks, contacts
+from bot.services import audit, contacts
+from bot.services.calls import callbacks
 from bot.services.contacts import BadPhoneError
-from bot.services.visit_lists import is_zone
+from bot.services.plans.visit_lists import is_zone
 from bot.web.api.door import (
     After,
     Asked,

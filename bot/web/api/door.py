@@ -17,7 +17,8 @@ from starlette.responses import JSONResponse, Response
 from bot.core.words import Language
 from bot.services.centre import Centre
 from bot.services.i18n import text
-from bot.services.imports import RIGHT
+from bot.services.plans.imports import RIGHT
+from bot.web.bodies import read_at_most
 from bot.web.i18n import language_of
 
 MAX_BODY = 256 * 1024  # bytes
@@ -52,14 +53,10 @@ class Guarded(APIRoute):
 
 async def _too_large(request: Request) -> bool:
     """Reads the body for whoever reads it next, unless there is too much of it."""
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > MAX_BODY:
-            return True
-        chunks.append(chunk)
-    request._body = b"".join(chunks)  # where Starlette keeps a body that has been read
+    body = await read_at_most(request, MAX_BODY)
+    if body is None:
+        return True
+    request._body = body  # where Starlette keeps a body that has been read
     return False
 
 

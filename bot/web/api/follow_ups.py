@@ -8,13 +8,17 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field
 
-from bot.core.words import CallbackState, Disposition, FollowUpGroup, Language, Purpose
-from bot.services import bookings, callback_changes, contacts, followups, imports, visit_lists
-from bot.services.bookings import NotBookableError
-from bot.services.callback_changes import CallbackRefusedError
+from bot.core.plan import Trigger
+from bot.core.words import CallbackSource, CallbackState, Disposition, FollowUpGroup, Language, Purpose
+from bot.services import contacts
+from bot.services.calls import bookings, callback_changes
+from bot.services.calls.bookings import NotBookableError
+from bot.services.calls.callback_changes import CallbackRefusedError
 from bot.services.contacts import BadPhoneError
-from bot.services.followups import EVENT_GROUPS, Occurrence
 from bot.services.i18n import N_, text
+from bot.services.plans import followups, imports, visit_lists
+from bot.services.plans.followups import TOLD
+from bot.services.plans.planning import Occurrence
 from bot.web.api.contacts import Zone
 from bot.web.api.door import (
     After,
@@ -38,6 +42,7 @@ from store.rows import rows
 from store.tables import Answer, CallAttempt, Callback, Contact, Event
 
 router = APIRouter(route_class=Guarded)
+DETAILS = ("department", "treatment", "product", "order_no", "courier", "tracking_no", "remarks")
 NOT_THEN = N_("这个时间不能打电话，可以选 nearest 里的时间。")
 REFUSED: dict[str, str] = {
     "callback_changed": N_("别人刚改过这个回电，请重新读取后再改。"),
@@ -53,7 +58,7 @@ class NewEvent(Asked):
 
     source: Annotated[Line, Field(min_length=1, max_length=60)] = visit_lists.SOURCE
     external_id: Line = Field("", description="Your own number of it; without one it is known by what it says")
-    kind: FollowUpGroup = Field(description=", ".join(EVENT_GROUPS), examples=["visited_no_purchase"])
+    kind: Trigger = Field(description=", ".join(TOLD), examples=["visited_no_purchase"])
     phone: Phone
     name: Name
     title: Annotated[Line, Field(max_length=40)] = ""
@@ -62,6 +67,11 @@ class NewEvent(Asked):
     happened_at: Instant
     department: Line = ""
     treatment: Line = ""
+    product: Line = ""
+    order_no: Line = Field("", description="Of an order: what the message names, and asks the facts about")
+    courier: Line = ""
+    tracking_no: Line = ""
+    birthday: Annotated[str, Field(pattern=r"^(\d\d-\d\d)?$", description="MM-DD")] = ""
     remarks: Annotated[Words, Field(max_length=500)] = ""
 
 
@@ -130,7 +140,7 @@ class EventShown(BaseModel):
 async def tell(request: Request, response: Response, new: NewEvent) -> EventShown:
     centre, language = centre_of(request), reader(request)
     now = centre.clock.now()
-    if new.kind not in EVENT_GROUPS:
+    if new.kind not in TOLD:
         raise wrong("kind", "kind", language)
     if new.happened_at > now + timedelta(days=1):
         raise wrong("happened_at", "in_the_future", language)
@@ -138,6 +148,9 @@ async def tell(request: Request, response: Response, new: NewEvent) -> EventShow
         number = contacts.phone_number(new.phone)
     except BadPhoneError as error:
         raise wrong("phone", "phone", language) from error
+    birthday = visit_lists.month_day(new.birthday)
+    if new.birthday and birthday is None:
+        raise wrong("birthday", "birthday", language)
     what = Occurrence(
         source=new.source,
         external_id=new.external_id,
@@ -148,11 +161,8 @@ async def tell(request: Request, response: Response, new: NewEvent) -> EventShow
         language=new.language,
         zone=new.timezone,
         happened_at=new.happened_at,
-        details={
-            key: value
-            for key, value in (("department", new.department), ("treatment", new.treatment), ("remarks", new.remarks))
-            if value
-        },
+        birthday=birthday or "",
+        details={name: value for name in DETAILS if (value := getattr(new, name))},
     )
 
     def work(session: Session) -> EventShown:
@@ -237,7 +247,14 @@ async def book(request: Request, new: NewCallback) -> CallbackShown:
         if contacts.phone_of(session, contact_id) is None:
             raise refused("no_phone", text(reader(request), REFUSED["no_phone"]))
         booked = bookings.book(
-            session, centre, contact_id, dedupe_key=f"api:{new.external_id}", wish=new.wish, topic=new.topic, now=now
+            session,
+            centre,
+            contact_id,
+            dedupe_key=f"api:{new.external_id}",
+            wish=new.wish,
+            topic=new.topic,
+            source=CallbackSource.API,
+            now=now,
         )
         return _callback(session, booked)
 

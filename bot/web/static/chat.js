@@ -28,6 +28,7 @@ function bubble(author, text, by, at) {
   const said = document.createElement("span");
   said.className = "words";
   said.textContent = text;
+  said.hidden = !text;
   if (at) said.title = new Date(at).toLocaleString(document.documentElement.lang);
   item.append(...(who.textContent ? [who] : []), said);
   return item;
@@ -45,12 +46,50 @@ function show(line) {
   place = line.id;
   const mine = line.client && lines.querySelector(`[data-client="${CSS.escape(line.client)}"]`);
   const item = bubble(line.author, line.text, line.name, line.at);
+  if (line.quote) item.querySelector(".words").before(quoted(line.quote));
+  item.append(...(line.files ?? []).map(file));
   if (mine) mine.remove();
   lines.append(item);
+  if (line.author === "agent") { unread = line.id; look(); }
   if (line.author !== "system") showTyping("");
   offer(line.author === "customer" ? [] : line.buttons);
   toEnd();
 }
+
+function quoted(quote) {
+  const said = document.createElement("blockquote");
+  said.textContent = `${names[quote.author] ?? ""} ${quote.text}`.trim();
+  return said;
+}
+
+function file({ url, name, kind, size }) {
+  const link = document.createElement("a");
+  link.className = "file";
+  link.href = url;
+  link.target = "_blank";
+  link.rel = "noopener";
+  if (kind === "image") {
+    const picture = document.createElement("img");
+    picture.src = url;
+    picture.alt = name || say.picture;
+    picture.addEventListener("load", toEnd);
+    link.append(picture);
+  } else {
+    link.textContent = `${name || say.file} · ${size < 1048576 ? `${Math.ceil(size / 1024)} KB` : `${(size / 1048576).toFixed(1)} MB`}`;
+    link.download = name;
+  }
+  return link;
+}
+
+// ── what the agent wrote has been read once the page is looked at ──
+let unread = "";
+function look() {
+  if (!unread || document.hidden) return;
+  const place = unread;
+  unread = "";
+  fetch("/chat/read", { method: "POST", headers, body: JSON.stringify({ place }) }).catch(() => { unread ||= place; });
+}
+document.addEventListener("visibilitychange", look);
 
 function offer(buttons) {
   choices.replaceChildren(...buttons.map(({ title, payload }) => {
@@ -180,8 +219,24 @@ words.addEventListener("keydown", (event) => {
   form.requestSubmit();
 });
 
+// Opened by a link from a text message: that conversation goes on here. The link leaves the address bar either way.
+async function join() {
+  const here = new URL(location.href), go = here.searchParams.get("go");
+  if (!go) return;
+  const answer = await fetch("/chat/join", { method: "POST", headers, body: JSON.stringify({ go }) });
+  if (answer.status >= 500) throw new Error("later");
+  here.searchParams.delete("go");
+  history.replaceState(null, "", here);
+  if (answer.ok) return;
+  const told = document.createElement("p");
+  told.className = "notice warn";
+  told.textContent = (await answer.json().catch(() => ({}))).error ?? "";
+  lines.before(told);
+}
+
 async function begin() {
   try {
+    await join();
     await fetch(`/chat/open${location.search}`, { method: "POST", headers });
   } catch {
     status.textContent = say.lost;

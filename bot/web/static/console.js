@@ -11,7 +11,8 @@ function tick() {
     const seconds = Number(clock.dataset.seconds) + Math.floor((performance.now() - drawn.get(clock)) / 1000);
     const [h, m, s] = [Math.floor(seconds / 3600), Math.floor((seconds % 3600) / 60), seconds % 60];
     clock.textContent = h ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
-    clock.classList.toggle("long", seconds >= 300);
+    const passed = (clock.dataset.steps ?? "").split(" ").filter((step) => step && seconds >= Number(step)).length;
+    ["soon", "later", "long"].forEach((name, step) => clock.classList.toggle(name, passed === step + 1));
   }
 }
 setInterval(tick, 1000);
@@ -32,9 +33,12 @@ function patch(section, html) {
   prepare(section);
   for (const before of written) {
     const again = [...fields(section)].find((field) => key(field) === key(before)
-      && (field.type !== "radio" || field.value === before.value));
+      && (!field.matches("[type=radio], [type=checkbox]") || field.value === before.value));
     if (!again) continue;
-    if (again.matches("[type=checkbox], [type=radio]")) again.checked = before.checked;
+    if (again.matches("[type=checkbox], [type=radio]")) {
+      again.checked = before.checked;
+      if (again.matches("[data-as-note]")) asNote(again.form, again.checked);
+    }
     else again.value = before.value;
     if (before === active) {
       again.focus();
@@ -54,8 +58,20 @@ function addLine({ seq, html, author }) {
   const near = lines.scrollHeight - lines.scrollTop - lines.clientHeight < 120;
   lines.insertAdjacentHTML("beforeend", html);
   if (near) toEnd();
+  else document.querySelector("[data-newer]")?.toggleAttribute("hidden", false);
   if (author === "customer") showTyping(false);
+  if (author !== "bot") arrived(lines.lastElementChild.querySelector(".words")?.textContent ?? "");
 }
+function showStanding(line, html) {
+  const standing = line?.querySelector("[data-standing]");
+  if (standing) standing.outerHTML = html;
+  else line?.insertAdjacentHTML("beforeend", html);
+}
+const arrived = (words) => document.dispatchEvent(new CustomEvent("hotline:arrived", { detail: words.trim() }));
+document.querySelector("[data-newer]")?.addEventListener("click", toEnd);
+lines?.addEventListener("scroll", () => {
+  if (lines.scrollHeight - lines.scrollTop - lines.clientHeight < 60) document.querySelector("[data-newer]").hidden = true;
+});
 let typingEnds;
 function showTyping(yes) {
   const sign = document.querySelector("[data-typing]");
@@ -67,6 +83,7 @@ function showTyping(yes) {
 
 // ── the stream; after a loss it resumes where the page stands ──
 const title = document.title;
+let queued = Infinity; // how many waited when the page was drawn last
 function listen() {
   const address = new URL(root.dataset.live, location.href);
   const last = lines?.lastElementChild?.dataset.seq;
@@ -80,10 +97,15 @@ function listen() {
       if (section) patch(section, html);
     }
     const waiting = Number(document.querySelector("[data-count=queue]")?.textContent ?? 0);
+    if (waiting > queued) arrived(document.querySelector("[data-section=queue] .talk-words, [data-section=talks] .talk-words")?.textContent ?? "");
+    queued = waiting;
     document.title = waiting > 0 ? `(${waiting}) ${title}` : title;
     tick();
   });
   stream.addEventListener("line", (event) => addLine(JSON.parse(event.data)));
+  stream.addEventListener("standings", (event) => {
+    for (const [seq, html] of Object.entries(JSON.parse(event.data))) showStanding(lines?.querySelector(`[data-seq="${seq}"]`), html);
+  });
   stream.addEventListener("typing", () => showTyping(true));
   stream.addEventListener("gone", () => { stream.close(); location.reload(); });
   stream.addEventListener("error", () => {
@@ -102,6 +124,7 @@ function listen() {
 if (root) { toEnd(); listen(); }
 
 // ── writing: Enter sends, Shift+Enter breaks the line, drafts survive a reload ──
+const compose = { files: [], quote: null }; // what goes with the next line; it outlives a section drawn anew
 function prepare(scope) {
   for (const form of scope.querySelectorAll("form[data-composer]")) {
     const words = form.querySelector("textarea");
@@ -110,22 +133,30 @@ function prepare(scope) {
     let told = -Infinity;
     words.addEventListener("input", () => {
       sessionStorage.setItem(key, words.value);
-      if (form.dataset.typingTo && !form.classList.contains("as-note") && performance.now() - told > 3000) {
+      if (form.elements.client) form.elements.client.value = ""; // other words are another line
+      if (words.value && form.dataset.typingTo && !form.classList.contains("as-note") && performance.now() - told > 3000) {
         told = performance.now();
         fetch(form.dataset.typingTo, { method: "POST", headers: { "X-CSRF-Token": form.elements.csrf.value } }).catch(() => {});
       }
     });
+    if (form.elements.typed_seconds) measure(form, words);
+    const offers = form.dataset.canned ? offering(form, words) : null;
     words.addEventListener("keydown", (event) => {
+      if (offers?.key(event)) return;
       if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
       event.preventDefault();
       form.requestSubmit(form.querySelector("button.primary, button:not([type=button]):not([data-plain])"));
     });
-    form.querySelector("[data-as-note]")?.addEventListener("change", ({ target }) => {
-      form.classList.toggle("as-note", target.checked);
-      words.dataset.replyPlaceholder ??= words.placeholder;
-      words.placeholder = target.checked ? words.dataset.notePlaceholder : words.dataset.replyPlaceholder;
+    const note = form.querySelector("[data-as-note]");
+    if (note && sessionStorage.getItem(`${key}:note`)) { note.checked = true; asNote(form, true); }
+    note?.addEventListener("change", () => {
+      asNote(form, note.checked);
+      if (note.checked) sessionStorage.setItem(`${key}:note`, "yes");
+      else sessionStorage.removeItem(`${key}:note`);
       words.focus();
     });
+    if (form.dataset.filesTo) enclosing(form, words);
+    drawQuote(form);
     form.addEventListener("submit", (event) => {
       if (event.submitter?.dataset.plain !== undefined) return;
       event.preventDefault();
@@ -133,18 +164,216 @@ function prepare(scope) {
     });
   }
 }
+function asNote(form, yes) {
+  const words = form.querySelector("textarea");
+  form.classList.toggle("as-note", yes);
+  words.dataset.replyPlaceholder ??= words.placeholder;
+  words.placeholder = yes ? words.dataset.notePlaceholder : words.dataset.replyPlaceholder;
+}
+
+// ── how fast it is typed: what the keyboard brings, over the time between keys; a longer pause is thinking ──
+const PAUSE = 3000;
+function measure(form, words) {
+  let characters = 0, busy = 0, last = 0;
+  const { typed_characters: count, typed_seconds: time } = form.elements;
+  const put = () => { count.value = characters || ""; time.value = characters ? (busy / 1000).toFixed(1) : ""; };
+  words.addEventListener("input", (event) => {
+    if (!words.value) { characters = busy = last = 0; return put(); } // sent, or begun anew
+    const keyed = event.inputType === "insertText" && !event.isComposing;
+    if (!keyed && event.inputType !== "insertCompositionText") return;
+    const now = performance.now();
+    if (last) busy += Math.min(now - last, PAUSE);
+    last = now;
+    if (keyed) { characters += event.data?.length ?? 0; put(); }
+  });
+  words.addEventListener("compositionend", ({ data }) => { characters += data.length; put(); });
+}
+
+// ── files: chosen, pasted or dropped, they wait above the words until these are sent ──
+function enclosing(form, words) {
+  const picked = form.querySelector("[data-picked]");
+  form.querySelector("[data-pick]").addEventListener("click", () => picked.click());
+  picked.addEventListener("change", () => { enclose(form, picked.files); picked.value = ""; });
+  words.addEventListener("paste", (event) => {
+    if (!event.clipboardData.files.length) return;
+    event.preventDefault();
+    enclose(form, event.clipboardData.files);
+  });
+  drawFiles(form);
+}
+function enclose(form, files) {
+  const problem = form.querySelector(".problem");
+  problem.hidden = true;
+  for (const file of files) {
+    if (file.size > Number(form.dataset.most)) { problem.textContent = `${file.name}：${form.dataset.tooLarge}`; problem.hidden = false; }
+    else compose.files.push({ file, client: newId() });
+  }
+  drawFiles(form);
+  form.querySelector("textarea").focus();
+}
+function drawFiles(form) {
+  const list = form.querySelector("[data-enclosures]");
+  list.hidden = !compose.files.length;
+  for (const old of list.querySelectorAll("img")) URL.revokeObjectURL(old.src);
+  list.replaceChildren(...compose.files.map((each) => {
+    const item = document.createElement("li");
+    if (each.file.type.startsWith("image/")) {
+      const small = document.createElement("img");
+      small.src = URL.createObjectURL(each.file);
+      small.alt = "";
+      item.append(small);
+    }
+    const name = document.createElement("span");
+    name.textContent = each.file.name;
+    const drop = document.createElement("button");
+    drop.type = "button";
+    drop.className = "small quiet";
+    drop.textContent = "✕";
+    drop.ariaLabel = `${list.dataset.drop} ${each.file.name}`;
+    drop.addEventListener("click", () => { compose.files = compose.files.filter((other) => other !== each); drawFiles(form); form.querySelector("textarea").focus(); });
+    item.append(name, drop);
+    return item;
+  }));
+}
+const room = document.querySelector(".talkroom");
+const taking = () => room?.querySelector("form[data-files-to]");
+const brings = (event) => taking() && [...event.dataTransfer.types].includes("Files");
+room?.addEventListener("dragover", (event) => { if (brings(event)) { event.preventDefault(); room.classList.add("dropping"); } });
+room?.addEventListener("dragleave", (event) => { if (!room.contains(event.relatedTarget)) room.classList.remove("dropping"); });
+room?.addEventListener("drop", (event) => {
+  room.classList.remove("dropping");
+  if (!brings(event)) return;
+  event.preventDefault();
+  enclose(taking(), event.dataTransfer.files);
+});
+
+// ── a quote: the line that is answered, by its number ──
+function drawQuote(form) {
+  const bar = form.querySelector("[data-quoting]");
+  if (!bar) return;
+  bar.hidden = !compose.quote;
+  bar.querySelector("[data-quoted]").textContent = compose.quote?.words ?? "";
+  form.elements.quotes.value = compose.quote?.seq ?? "";
+}
+function quote(line) {
+  compose.quote = line && { seq: line.dataset.seq, words: line.querySelector(".words").textContent.trim() };
+  const form = document.querySelector("form:has(> [data-quoting])");
+  if (form) { drawQuote(form); form.querySelector("textarea").focus(); }
+}
+
+// ── canned replies: "/" at the beginning, or the button, opens the list; typing on narrows it ──
+function offering(form, words) {
+  const list = form.querySelector(".offers");
+  const button = form.querySelector("[data-offers]");
+  let known, shown = [], at = 0;
+  const close = () => { list.hidden = true; button.ariaExpanded = "false"; };
+  async function draw(asked) {
+    known ??= await fetch(form.dataset.canned).then((answer) => (answer.ok ? answer.json() : [])).catch(() => []);
+    asked = asked.toLowerCase();
+    shown = known.filter((offer) => `${offer.shortcut} ${offer.text}`.toLowerCase().includes(asked));
+    at = 0;
+    list.replaceChildren(...shown.map((offer, number) => {
+      const item = document.createElement("li");
+      item.role = "option";
+      item.id = `offer-${number}`;
+      const name = document.createElement("b");
+      name.textContent = offer.shortcut ? `/${offer.shortcut}` : list.dataset.own;
+      item.append(name, offer.text);
+      item.addEventListener("mousedown", (event) => { event.preventDefault(); take(number); });
+      return item;
+    }));
+    if (!shown.length) {
+      list.innerHTML = '<li class="empty"></li>';
+      list.firstChild.textContent = list.dataset.none;
+    }
+    list.hidden = false;
+    button.ariaExpanded = "true";
+    mark();
+  }
+  function mark() {
+    [...list.children].forEach((item, number) => { item.ariaSelected = String(number === at && shown.length > 0); });
+    list.children[at]?.scrollIntoView({ block: "nearest" });
+  }
+  function take(number) {
+    if (!shown[number]) return;
+    words.value = words.value.startsWith("/") || !words.value.trim() ? shown[number].text : `${words.value} ${shown[number].text}`;
+    close();
+    words.dispatchEvent(new Event("input"));
+    words.focus();
+  }
+  words.addEventListener("input", () => (/^\/\S*$/.test(words.value) ? draw(words.value.slice(1)) : close()));
+  words.addEventListener("blur", close);
+  button.addEventListener("click", () => { words.focus(); if (list.hidden) draw(""); else close(); });
+  return {
+    key(event) {
+      if (list.hidden || event.isComposing) return false;
+      const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+      if (step) { at = (at + step + shown.length) % Math.max(shown.length, 1); mark(); }
+      else if ((event.key === "Enter" || event.key === "Tab") && shown.length) take(at);
+      else if (event.key === "Escape") close();
+      else return false;
+      event.preventDefault();
+      event.stopPropagation();
+      return true;
+    },
+  };
+}
+function insert(words, text) {
+  words.setRangeText(text, words.selectionStart, words.selectionEnd, "end");
+  words.dispatchEvent(new Event("input"));
+  words.focus();
+}
+document.addEventListener("click", ({ target }) => {
+  const words = document.getElementById("words");
+  const face = target.closest("[data-face]");
+  if (face && words) { insert(words, face.dataset.face); face.closest("details").open = false; }
+  if (target.closest("[data-quote]")) quote(target.closest(".line"));
+  if (target.closest("[data-unquote]")) quote(null);
+  const deed = target.closest("[data-post]");
+  if (deed) post(deed);
+});
+async function post(button) {
+  button.disabled = true;
+  const headers = { "X-CSRF-Token": document.querySelector("input[name=csrf]").value, Accept: "application/json" };
+  const answer = await fetch(button.dataset.post, { method: "POST", headers }).catch(() => null);
+  if (answer?.ok) return;
+  button.disabled = false;
+  button.after(` ${(await answer?.json().catch(() => null))?.error ?? root.dataset.failed}`);
+}
+const newId = () => [...crypto.getRandomValues(new Uint8Array(12))].map((b) => b.toString(16).padStart(2, "0")).join("");
+async function ask(form, to, body) {
+  const answer = await fetch(to, { method: "POST", body, headers: { Accept: "application/json", "X-CSRF-Token": form.elements.csrf.value } });
+  if (answer.status === 401) { location.reload(); throw new Error(); }
+  if (!answer.ok) throw new Error((await answer.json()).error ?? "");
+}
 async function send(form, words, key) {
-  if (!words.value.trim() || form.dataset.sending) return;
+  const note = form.classList.contains("as-note");
+  const files = form.dataset.filesTo && !note;
+  if ((!words.value.trim() && !(files && compose.files.length)) || form.dataset.sending) return;
   const problem = form.querySelector(".problem");
   form.dataset.sending = "yes";
   problem.hidden = true;
   try {
-    const to = form.classList.contains("as-note") ? form.dataset.noteAction : form.action;
-    const answer = await fetch(to, { method: "POST", body: new URLSearchParams(new FormData(form)), headers: { Accept: "application/json" } });
-    if (answer.status === 401) return location.reload();
-    if (!answer.ok) throw new Error((await answer.json()).error ?? "");
-    words.value = "";
-    sessionStorage.removeItem(key);
+    if (words.value.trim()) {
+      if (form.elements.client) form.elements.client.value ||= newId(); // the same words sent again are the same line
+      await ask(form, note ? form.dataset.noteAction : form.action, new URLSearchParams(new FormData(form)));
+      words.value = "";
+      sessionStorage.removeItem(key);
+      words.dispatchEvent(new Event("input"));
+      sessionStorage.removeItem(key);
+      if (!note && form.elements.quotes) { compose.quote = null; drawQuote(form); }
+    }
+    while (files && compose.files.length) {
+      const [next] = compose.files;
+      const body = new FormData();
+      for (const [name, value] of [["client", next.client], ["quotes", form.elements.quotes.value]]) body.append(name, value);
+      body.append("file", next.file);
+      await ask(form, form.dataset.filesTo, body);
+      compose.files = compose.files.filter((each) => each !== next);
+      compose.quote = null;
+      drawFiles(form);
+      drawQuote(form);
+    }
     toEnd();
   } catch (error) {
     problem.textContent = (error instanceof TypeError ? "" : error.message) || root.dataset.failed;

@@ -110,7 +110,43 @@ async function play(now) {
     if (mine !== playing) return;
   }
   if (now.ear) listen(now.ear, mine);
+  else if (now.tape) record(now.tape, mine);
+  else if (now.talk) together(now.talk);
   else goOn();
+}
+
+// ── a message after the beep: typed or spoken words are what is recorded ──
+function record(tape, mine) {
+  beep();
+  part("skip").hidden = true;
+  let left = tape.timeout * 4; // typing takes longer than speaking
+  quiet = () => { left = tape.timeout * 4; };
+  const tick = () => {
+    if (mine !== playing) return;
+    earWords.textContent = `${say.beep} · ${Math.ceil(left)}`;
+    if (left <= 0) { goOn(); return; }
+    left -= 0.5;
+    setTimeout(tick, 500);
+  };
+  tick();
+}
+
+function beep() {
+  if (audio?.state !== "running") return;
+  const tone = audio.createOscillator();
+  const loud = audio.createGain();
+  tone.frequency.value = 1000;
+  loud.gain.value = 0.12;
+  tone.connect(loud).connect(audio.destination);
+  tone.start();
+  tone.stop(audio.currentTime + 0.4);
+}
+
+// ── two phones connected: nothing runs out, either side speaks when it likes ──
+function together(how) {
+  ear.hidden = false;
+  part("skip").hidden = true;
+  earWords.textContent = how === "ringing" ? say.ringingOther : say.connected;
 }
 
 let quiet = () => {}; // somebody is typing: silence begins anew
@@ -133,6 +169,7 @@ part("skip").addEventListener("click", () => { window.speechSynthesis?.cancel();
 
 // ── what the person does ──
 function press(key) {
+  if (call?.tape && key === "#") { tell(); return; }
   if (!call?.ear) return;
   const { digits: wanted, finish } = call.ear;
   const alone = key === "*" || (key === "0" && !digits);
@@ -161,11 +198,44 @@ document.addEventListener("keydown", (event) => {
 part("words").addEventListener("input", () => quiet());
 part("speak").addEventListener("submit", (event) => {
   event.preventDefault();
+  tell();
+});
+
+function tell() {
   const speech = part("words").value.trim();
-  if (!speech || !call?.ear) return;
+  if (!speech || !(call?.ear || call?.tape || call?.talk)) return;
   part("words").value = "";
   goOn({ speech });
-});
+}
+
+// ── the microphone, where the browser understands speech ──
+const Hears = window.SpeechRecognition ?? window.webkitSpeechRecognition;
+let hearing = null;
+if (Hears) {
+  part("mic").hidden = false;
+  part("mic").addEventListener("click", () => {
+    if (hearing) { hearing.stop(); return; }
+    window.speechSynthesis?.cancel();
+    hearing = new Hears();
+    hearing.lang = call?.heard?.[0]?.language ?? document.documentElement.lang;
+    hearing.interimResults = true;
+    hearing.onresult = (event) => {
+      part("words").value = Array.from(event.results, (result) => result[0].transcript).join("");
+      quiet();
+    };
+    hearing.onend = () => {
+      hearing = null;
+      part("mic").setAttribute("aria-pressed", "false");
+      part("words").placeholder = typed;
+      tell();
+    };
+    hearing.onerror = (event) => { if (event.error !== "no-speech" && event.error !== "aborted") part("mic").hidden = true; };
+    part("mic").setAttribute("aria-pressed", "true");
+    part("words").placeholder = say.listen;
+    hearing.start();
+  });
+}
+const typed = part("words").placeholder;
 part("dial").addEventListener("click", () => post("dial"));
 part("answer").addEventListener("click", () => post(`calls/${call.id}/answer`));
 for (const id of ["decline", "hang-up"]) {
@@ -207,20 +277,24 @@ function draw(now) {
   ring(ringing);
   state.textContent = ringing ? say.ringing.replace("{company}", say.company)
     : talking ? say.talking
-      : call && ENDED.includes(call.state) ? say[{ "no-answer": "noAnswer", busy: "busy", failed: "failed" }[call.state] ?? "completed"]
+      : call && ENDED.includes(call.state) ? say[{ "no-answer": "noAnswer", busy: "busy", failed: "failed", canceled: "canceled" }[call.state] ?? "completed"]
         : say.idle;
   part("dial").hidden = ringing || talking;
   part("answer").hidden = part("decline").hidden = !ringing;
   part("hang-up").hidden = part("talk").hidden = !talking;
-  bubbles(lines, call?.lines ?? [], (line, { who, text }) => { line.className = who; line.textContent = text; });
+  bubbles(lines, call?.lines ?? [], (line, { who, text }) => {
+    line.className = who;
+    if (who === "peer") line.dataset.who = say.other;
+    line.textContent = text;
+  });
   bubbles(part("texts"), now.texts, (line, { direction, text, at, segments }) => {
     line.className = direction;
     const when = document.createElement("small");
     when.textContent = segments > 1 ? `${at} · ${say.segments.replace("{n}", segments)}` : at;
     line.append(text, when);
   });
-  for (const link of document.querySelectorAll("#people [data-phone]")) {
-    link.querySelector(".badge").hidden = !now.ringing.includes(link.dataset.phone);
+  for (const link of document.querySelectorAll(".directory [data-phone]")) {
+    link.querySelector(".badge.bad").hidden = !now.ringing.includes(link.dataset.phone);
   }
   document.title = document.title.replace(/^(☎ )?/, ringing ? "☎ " : "");
   const step = talking ? `${call.id}:${call.step}` : "";

@@ -1,0 +1,85 @@
+"""Canned replies: the page where they are kept, and what is offered in a conversation by "/"."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Form, HTTPException, Request
+from sqlalchemy.orm import Session
+from starlette.responses import JSONResponse, Response
+
+from bot.console.conversations import OnTheFloor, look
+from bot.console.door import centre_of, refuse, render, require, see_other
+from bot.services.desk import canned
+from bot.services.desk.canned import BLANKS, CannedRefusedError
+from bot.services.intents import known_intents
+from bot.services.permissions import Function
+from bot.services.staffing.staff import SignedIn
+
+router = APIRouter(prefix="/console", include_in_schema=False)
+Keeping = Annotated[SignedIn, Depends(require(Function.SUPERVISE_FLOOR))]
+Words = Annotated[str, Form(max_length=8000)]
+Short = Annotated[str, Form(max_length=80)]
+PAGE = "/console/canned"
+
+
+@router.get("/canned")
+async def page(request: Request, _: OnTheFloor) -> Response:
+    """All of them; leaders and supervisors change them."""
+    replies = await centre_of(request).db.read(canned.everything)
+    return render(request, "console/canned.html", replies=replies, blanks=BLANKS, intents=known_intents())
+
+
+@router.post("/canned")
+async def add(
+    request: Request, staff: Keeping, shortcut: Short = "", intent: Short = "", zh: Words = "", en: Words = ""
+) -> Response:
+    return await _change(
+        request,
+        lambda session, now: canned.keep(session, None, shortcut, intent, zh, en, staff_id=staff.staff_id, now=now),
+    )
+
+
+@router.post("/canned/{reply_id}")
+async def change(
+    request: Request,
+    staff: Keeping,
+    reply_id: int,
+    shortcut: Short = "",
+    intent: Short = "",
+    zh: Words = "",
+    en: Words = "",
+) -> Response:
+    return await _change(
+        request,
+        lambda session, now: canned.keep(session, reply_id, shortcut, intent, zh, en, staff_id=staff.staff_id, now=now),
+    )
+
+
+@router.post("/canned/{reply_id}/drop")
+async def drop(request: Request, staff: Keeping, reply_id: int) -> Response:
+    return await _change(request, lambda session, now: canned.drop(session, reply_id, staff_id=staff.staff_id, now=now))
+
+
+@router.get("/conversations/{conversation_id}/canned")
+async def offers(request: Request, conversation_id: int, staff: OnTheFloor) -> Response:
+    """[{shortcut, text, fits}] with the blanks filled in."""
+    centre = centre_of(request)
+    await look(request, conversation_id, staff)
+    found = await centre.db.read(lambda session: canned.offers(session, centre, conversation_id, staff.staff_id))
+    return JSONResponse([asdict(offer) for offer in found])
+
+
+async def _change(request: Request, work: Callable[[Session, datetime], object]) -> Response:
+    centre = centre_of(request)
+    now = centre.clock.now()
+    try:
+        await centre.db.write(lambda session: work(session, now))
+    except CannedRefusedError as error:
+        return refuse(request, PAGE, error.code)
+    except LookupError as error:
+        raise HTTPException(404) from error
+    return see_other(PAGE, "saved")

@@ -1,0 +1,86 @@
+"""Corrections at the console: proposed or made on the record's own page, decided in a list (REQ-A22, G02)."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Form, HTTPException, Request
+from sqlalchemy.orm import Session
+from starlette.responses import Response
+
+from bot.console.door import centre_of, refuse, render, require, see_other
+from bot.console.queries.people import own_contact
+from bot.services.permissions import Function, Grant
+from bot.services.records import corrections
+from bot.services.records.corrections import CorrectionRefusedError
+from bot.services.staffing.staff import SignedIn
+from store.tables import CorrectionState
+
+router = APIRouter(prefix="/console/privacy/corrections", include_in_schema=False)
+MAKES = (Grant.APPROVE_SMALL, Grant.APPROVE, Grant.APPROVE_ARCHIVED)
+Proposer = Annotated[SignedIn, Depends(require(Function.CORRECT_RECORD, Grant.PROPOSE, *MAKES))]
+Corrector = Annotated[SignedIn, Depends(require(Function.CORRECT_RECORD, *MAKES))]
+Word = Annotated[str, Form(max_length=60)]
+Text = Annotated[str, Form(max_length=4000)]
+
+
+@router.get("")
+async def index(request: Request, _: Corrector) -> Response:
+    """What was proposed and waits."""
+    return render(
+        request,
+        "console/privacy/corrections.html",
+        found=await centre_of(request).db.read(corrections.proposals),
+        fields=corrections.FIELDS,
+    )
+
+
+@router.post("")
+async def correct(
+    request: Request,
+    staff: Proposer,
+    subject: Word,
+    subject_id: Annotated[int, Form(ge=1, le=2**53)],
+    field: Word,
+    new: Text = "",
+    why: Text = "",
+    back: Annotated[str, Form(max_length=200)] = "",
+) -> Response:
+    """Made at once by whoever may, proposed by the others, and then on their own matters alone."""
+    centre, now = centre_of(request), centre_of(request).clock.now()
+    page = back if re.fullmatch(r"/console/[a-z]+/\d+", back) else "/console"
+
+    def work(session: Session) -> CorrectionState:
+        if subject not in corrections.FIELDS:
+            raise LookupError(subject)
+        corrections.value_of(session, subject, subject_id, field)
+        if not staff.may(Function.CORRECT_RECORD, *MAKES) and not _own(session, subject, subject_id, staff.staff_id):
+            raise CorrectionRefusedError("not_allowed")
+        return corrections.correct(session, subject, subject_id, field, new, why, staff=staff, now=now)
+
+    try:
+        state = await centre.db.write(work)
+    except CorrectionRefusedError as error:
+        return refuse(request, page, error.code)
+    except (LookupError, AttributeError) as error:
+        raise HTTPException(404) from error
+    return see_other(page, "corrected" if state is CorrectionState.MADE else "correction_proposed")
+
+
+def _own(session: Session, subject: str, subject_id: int, staff_id: int) -> bool:
+    if subject == "contact":
+        return own_contact(session, subject_id, staff_id)
+    return corrections.own_matter(session, subject, subject_id, staff_id)
+
+
+@router.post("/{correction_id}")
+async def decide(
+    request: Request, correction_id: int, staff: Corrector, yes: Annotated[bool, Form()] = False
+) -> Response:
+    centre, now = centre_of(request), centre_of(request).clock.now()
+    try:
+        await centre.db.write(lambda s: corrections.decide(s, correction_id, yes=yes, staff=staff, now=now))
+    except CorrectionRefusedError as error:
+        return refuse(request, corrections.PAGE, error.code)
+    return see_other(corrections.PAGE, "saved")

@@ -1,0 +1,1 @@
+"""Announcements: written, approved, launched, followed to each person's outcome."""

@@ -1,0 +1,183 @@
+"""Files customers and agents send: noted with their message, kept outside the web root (REQ-G14).
+
+A file lies under HOTLINE_DATA_DIR/media by a random name, readable by the owner. The console hands it out; a link
+that nobody can guess does so to the customer an agent sent it to, for as long as LINK says. What customers send is
+fetched after the commit: what cannot be fetched now is tried again, further and further apart; what is not what it
+claims to be is not kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import structlog
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from bot.core.arrivals import Fetches
+from bot.core.media import MAX_BYTES, MediaState, is_what_it_says, kept_at, safe_name, type_of
+from bot.core.media import Attachment as Announced
+from bot.core.words import Author, ChannelName, Rejected, TryLater, Unsure
+from bot.services.centre import Centre
+from store.db import touch, vault_of
+from store.tables import Attachment, Message
+from store.vault import Vault
+
+log = structlog.get_logger()
+TOPIC = "media"
+FOLDER = "media"  # under HOTLINE_DATA_DIR
+TRIES = 10
+LEASE = timedelta(minutes=2)  # machine time one fetch may take before another worker tries
+WITHIN = 60.0  # seconds
+DOOR = "/files"
+LINK = timedelta(days=30)  # domain time a customer's link opens its file
+
+
+def keep(
+    session: Session, channel: ChannelName, message_id: int, announced: Sequence[Announced], machine: datetime
+) -> None:
+    """Notes the files of a message; `fetch_due` gets them once the message is committed."""
+    for each in announced:
+        session.add(
+            Attachment(
+                message_id=message_id,
+                channel=channel,
+                kind=each.kind,
+                name=safe_name(each.name),
+                mime=type_of(each.mime),
+                size=each.size,
+                source=each.source,
+                due_at=machine,
+            )
+        )
+    if announced:
+        session.flush()
+        touch(session, TOPIC)
+
+
+async def fetch_due(centre: Centre) -> int:
+    """Fetches what waits, one file at a time; gives how many were looked at."""
+    fetched = 0
+    while (claimed := await centre.db.write(lambda s: _claim(s, centre.clock.machine()))) is not None:
+        await _fetch(centre, *claimed)
+        fetched += 1
+    return fetched
+
+
+def _claim(session: Session, machine: datetime) -> tuple[int, ChannelName, str, str, int] | None:
+    row = session.scalar(
+        select(Attachment)
+        .where(Attachment.state == MediaState.WAITING, Attachment.due_at <= machine)
+        .order_by(Attachment.due_at)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    if row is None:
+        return None
+    row.tries += 1
+    row.due_at = machine + LEASE
+    return row.id, row.channel, row.source, row.mime, row.tries
+
+
+async def _fetch(centre: Centre, attachment_id: int, channel: ChannelName, source: str, mime: str, tries: int) -> None:
+    provider = centre.channels.get(channel)
+    state, file, size = MediaState.FAILED, None, None
+    if isinstance(provider, Fetches):
+        try:
+            content = await asyncio.wait_for(provider.fetch(source, MAX_BYTES), WITHIN)
+        except Rejected as no:
+            log.warning("media.gone", attachment=attachment_id, reason=no.reason)
+        except (TryLater, Unsure, TimeoutError) as trouble:
+            if tries < TRIES:
+                wait = max(timedelta(seconds=getattr(trouble, "after", 0)), timedelta(seconds=2**tries))
+                later = centre.clock.machine() + wait
+                await centre.db.write(lambda s: _again(s, attachment_id, later))
+                return
+        else:
+            state, size = MediaState.REFUSED, len(content)
+            if is_what_it_says(mime, content):
+                state, file = MediaState.KEPT, await asyncio.to_thread(put, folder(centre), content)
+    await centre.db.write(lambda s: _settle(s, attachment_id, state, file, size))
+
+
+def _again(session: Session, attachment_id: int, at: datetime) -> None:
+    session.execute(update(Attachment).where(Attachment.id == attachment_id).values(due_at=at))
+
+
+def _settle(session: Session, attachment_id: int, state: MediaState, file: str | None, size: int | None) -> None:
+    row = session.get_one(Attachment, attachment_id, with_for_update=True)
+    if row.state is not MediaState.WAITING:
+        return
+    row.state, row.file = state, file
+    row.size = size if size is not None else row.size
+    conversation_id = session.scalar(select(Message.conversation_id).where(Message.id == row.message_id))
+    touch(session, f"attachment:{attachment_id}", f"conversation:{conversation_id}")
+
+
+def folder(centre: Centre) -> Path:
+    """Where files lie; several hosts on one database must share it."""
+    return centre.settings.home / FOLDER
+
+
+def put(home: Path, content: bytes) -> str:
+    """Writes a file to disk for good under a name nobody can guess; gives that name."""
+    name = secrets.token_hex(20)
+    path = home / kept_at(name)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    return name
+
+
+async def remove(centre: Centre, name: str) -> None:
+    """Takes a file from the disk; one that is not there is gone already."""
+    await asyncio.to_thread((folder(centre) / kept_at(name)).unlink, missing_ok=True)
+
+
+def path_of(centre: Centre, attachment: Attachment) -> Path | None:
+    """Where a kept file lies; None where it is not kept, or not on this host."""
+    if attachment.file is None:
+        return None
+    path = folder(centre) / kept_at(attachment.file)
+    return path if path.is_file() else None
+
+
+def of_conversation(session: Session, conversation_id: int, attachment_id: int) -> Attachment | None:
+    """A file of this conversation."""
+    return session.scalar(
+        select(Attachment)
+        .join(Message, Message.id == Attachment.message_id)
+        .where(Attachment.id == attachment_id, Message.conversation_id == conversation_id)
+    )
+
+
+def link(centre: Centre, attachment: Attachment) -> str:
+    """Where the customer finds a file of an agent's."""
+    return f"{centre.settings.address}{path_to(centre.db.vault, attachment)}"
+
+
+def path_to(vault: Vault, attachment: Attachment) -> str:
+    """The same without our address, for pages of ours."""
+    return f"{DOOR}/{attachment.id}/{vault.blind(DOOR, attachment.file or '')}"
+
+
+def by_link(session: Session, attachment_id: int, token: str, now: datetime) -> Attachment | None:
+    """The file a link opens, if it does: an agent's alone, and not for ever."""
+    row = session.execute(
+        select(Attachment, Message.at)
+        .join(Message, Message.id == Attachment.message_id)
+        .where(Attachment.id == attachment_id, Attachment.state == MediaState.KEPT, Message.author == Author.AGENT)
+    ).one_or_none()
+    if row is None or row.at + LINK < now:
+        return None
+    attachment: Attachment = row.Attachment
+    right = vault_of(session).blind(DOOR, attachment.file or "")
+    return attachment if secrets.compare_digest(right.encode(), token.encode()) else None

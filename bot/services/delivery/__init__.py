@@ -1,0 +1,1 @@
+"""The outbox and what drives it: claimed, paced, sent, settled."""

@@ -1,0 +1,1 @@
+"""Conversations people hold: handed over, given, answered, handed on, wrapped up."""

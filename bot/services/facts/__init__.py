@@ -1,0 +1,1 @@
+"""What the operator's own systems know: orders, stock, fixed answers, warranties."""

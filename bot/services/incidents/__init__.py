@@ -1,0 +1,1 @@
+"""Incidents: reported, planned, drilled, recorded, closed."""

@@ -1,0 +1,1 @@
+"""What is kept, for how long, who may see, correct, take out or destroy it."""

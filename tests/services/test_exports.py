@@ -1,0 +1,156 @@
+"""Files with people's data wait for a second person, name whose they are, and go after a while (REQ-A22, G09, G18)."""
+
+from __future__ import annotations
+
+import io
+from datetime import timedelta
+
+import pytest
+from openpyxl import load_workbook
+from sqlalchemy.orm import Session
+
+from bot.core.words import ChannelName, Language, Presence, Role
+from bot.reports import exporting
+from bot.services import contacts
+from bot.services.centre import Centre
+from bot.services.records import exports
+from bot.services.records.exports import ExportRefusedError, Wish
+from bot.services.staffing.staff import SignedIn, by_username
+from store.tables import Export, ExportKind, ExportState
+
+PHONE = "+8613900006677"
+
+
+def somebody(session: Session, username: str, *roles: Role) -> SignedIn:
+    person = by_username(session, username)
+    assert person is not None
+    return SignedIn(person.id, username, person.name, frozenset(roles), Presence.ONLINE, "")
+
+
+def wish(kind: ExportKind = ExportKind.CONTACTS, *fields: str, outside: bool = False) -> Wish:
+    scope = {"since": "2026-06-25", "until": "2026-07-01", "plan": ""}
+    return Wish(kind, scope, fields or ("name", "phone"), "核对名单", "王主任", outside, Language.ZH)
+
+
+def asked(centre: Centre, wanted: Wish, username: str = "leader", role: Role = Role.LEADER) -> int:
+    now = centre.clock.now()
+    return centre.db.write_now(lambda s: exports.ask(s, centre, wanted, staff=somebody(s, username, role), now=now).id)
+
+
+def decided(centre: Centre, export_id: int, username: str, role: Role, *, yes: bool = True, why: str = "") -> None:
+    now = centre.clock.now()
+    centre.db.write_now(
+        lambda s: exports.decide(s, centre, export_id, yes=yes, why=why, staff=somebody(s, username, role), now=now)
+    )
+
+
+def state(centre: Centre, export_id: int) -> ExportState:
+    return centre.db.read_now(lambda s: s.get_one(Export, export_id).state)
+
+
+def known(session: Session, centre: Centre) -> None:
+    now = centre.clock.now()
+    met = contacts.meet(session, ChannelName.SMS, PHONE, language=Language.ZH, zone="Asia/Shanghai", now=now)
+    contacts.learn(session, met.contact_id, {"name": "欧阳雪莲", "unit": "9-3-1204"}, now=now, why="")
+
+
+async def test_a_list_is_made_once_it_is_approved_and_goes_in_time(centre: Centre) -> None:
+    centre.db.write_now(lambda s: known(s, centre))
+    export_id = asked(centre, wish())
+    assert await exporting.make(centre) == 0
+    decided(centre, export_id, "supervisor", Role.SUPERVISOR)
+    assert await exporting.make(centre) == 1
+    assert state(centre, export_id) is ExportState.READY
+
+    leader = centre.db.read_now(lambda s: somebody(s, "leader", Role.LEADER))
+    row = centre.db.read_now(lambda s: s.get_one(Export, export_id))
+    assert exports.may_take(row, leader)
+    now = centre.clock.now()
+    name = centre.db.write_now(lambda s: exports.take(s, export_id, staff_id=leader.staff_id, now=now))
+    book = load_workbook(io.BytesIO((exports.folder(centre) / name).read_bytes()))
+    rows = [[cell.value for cell in line] for line in book["1"].iter_rows()]
+    assert rows[0] == ["姓名", "电话"]
+    assert ["欧阳雪莲", PHONE] in rows
+    assert not any("9-3-1204" in str(cell) for line in rows for cell in line), "only what was asked for"
+    mark = "\n".join(str(line[0].value) for line in book["©"].iter_rows())
+    assert row.number in mark
+    assert "核对名单" in mark
+    foot = book["1"].oddFooter
+    assert foot is not None
+    assert row.number in str(foot.left.text)
+
+    later = now + centre.library.current.policies.privacy.exports_kept
+    with pytest.raises(LookupError):
+        centre.db.write_now(lambda s: exports.take(s, export_id, staff_id=leader.staff_id, now=later))
+    assert centre.db.read_now(lambda s: exports.expiring(s, later)) == [(export_id, name)]
+    centre.clock.advance(later - now)  # type: ignore[attr-defined]  # the test's clock
+    assert await exporting.make(centre) == 1
+    assert state(centre, export_id) is ExportState.EXPIRED
+    assert list(exports.folder(centre).iterdir()) == []
+
+
+def test_nobody_approves_their_own(centre: Centre) -> None:
+    export_id = asked(centre, wish(), "supervisor", Role.SUPERVISOR)
+    with pytest.raises(ExportRefusedError, match="export_own"):
+        decided(centre, export_id, "supervisor", Role.SUPERVISOR)
+    decided(centre, export_id, "manager", Role.MANAGER)
+    with pytest.raises(ExportRefusedError, match="export_decided"):
+        decided(centre, export_id, "manager", Role.MANAGER)
+
+
+def test_what_leaves_the_house_is_the_managers_and_the_archivists(centre: Centre) -> None:
+    export_id = asked(centre, wish(outside=True))
+    with pytest.raises(ExportRefusedError, match="not_allowed"):
+        decided(centre, export_id, "supervisor", Role.SUPERVISOR)
+    decided(centre, export_id, "manager", Role.MANAGER)
+    row, archivist, leader = centre.db.read_now(
+        lambda s: (
+            s.get_one(Export, export_id),
+            somebody(s, "archivist", Role.ARCHIVIST),
+            somebody(s, "leader", Role.LEADER),
+        )
+    )
+    assert (exports.may_take(row, archivist), exports.may_take(row, leader)) == (True, False)
+
+
+def test_a_refusal_says_why(centre: Centre) -> None:
+    export_id = asked(centre, wish())
+    with pytest.raises(ExportRefusedError, match="reason_missing"):
+        decided(centre, export_id, "supervisor", Role.SUPERVISOR, yes=False)
+    decided(centre, export_id, "supervisor", Role.SUPERVISOR, yes=False, why="用不着号码")
+    assert state(centre, export_id) is ExportState.REFUSED
+
+
+@pytest.mark.parametrize(
+    ("username", "role", "wanted", "code"),
+    [
+        ("leader", Role.LEADER, wish(ExportKind.FOLLOW_UPS, "health"), "export_health"),
+        ("agent", Role.AGENT, wish(), "not_allowed"),
+        ("reports", Role.REPORT_OWNER, wish(), "not_allowed"),
+        ("leader", Role.LEADER, wish(ExportKind.PERSON), "not_allowed"),
+        ("leader", Role.LEADER, wish(ExportKind.CASES, "nonsense"), "export_fields_missing"),
+    ],
+)
+def test_what_one_may_not_ask_for(centre: Centre, username: str, role: Role, wanted: Wish, code: str) -> None:
+    with pytest.raises(ExportRefusedError, match=code):
+        asked(centre, wanted, username, role)
+
+
+async def test_one_that_dies_while_it_is_made_is_made_again(centre: Centre) -> None:
+    export_id = asked(centre, wish(ExportKind.CASES, "kind", "state"))
+    decided(centre, export_id, "supervisor", Role.SUPERVISOR)
+    machine = centre.clock.machine()
+    assert centre.db.write_now(lambda s: exports.claim(s, machine)) is not None  # and then the worker was killed
+    assert await exporting.make(centre) == 0
+    centre.db.write_now(lambda s: setattr(s.get_one(Export, export_id), "due_at", machine - timedelta(seconds=1)))
+    assert await exporting.make(centre) == 1
+    assert state(centre, export_id) is ExportState.READY
+
+
+async def test_health_answers_leave_with_whoever_may_see_them(centre: Centre) -> None:
+    export_id = asked(centre, wish(ExportKind.FOLLOW_UPS, "health"), "reports", Role.REPORT_OWNER)
+    with pytest.raises(ExportRefusedError, match="not_allowed"):
+        decided(centre, export_id, "supervisor", Role.SUPERVISOR)
+    decided(centre, export_id, "manager", Role.MANAGER)
+    assert await exporting.make(centre) == 1
+    assert state(centre, export_id) is ExportState.READY
