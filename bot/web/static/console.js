@@ -2,6 +2,10 @@
 
 const root = document.querySelector("[data-live]");
 
+// what the server drew in each section: the same once more is left alone
+const plain = (html) => { const parsed = document.createElement("template"); parsed.innerHTML = html; return parsed.innerHTML.trim(); };
+const drawnAs = new Map([...document.querySelectorAll("[data-section]")].map((section) => [section, section.innerHTML.trim()]));
+
 // ── clocks: seconds waited at drawing, counted on from there ──
 const drawn = new WeakMap();
 const two = (n) => String(n).padStart(2, "0");
@@ -24,8 +28,19 @@ const fields = (section) => section.querySelectorAll("textarea, select, input:no
 const touched = (field) => field.matches("[type=checkbox], [type=radio]") ? field.checked !== field.defaultChecked
   : field.matches("select") ? [...field.options].some((option) => option.selected !== option.defaultSelected)
   : field.value !== field.defaultValue;
+let composing = null; // the field an input method is writing into: drawn anew, half a word of Chinese would be lost
+document.addEventListener("compositionstart", ({ target }) => { composing = target; }, true);
+document.addEventListener("compositionend", () => { composing = null; }, true);
 function patch(section, html) {
+  if (composing && section.contains(composing)) {
+    composing.addEventListener("compositionend", () => patch(section, html), { once: true });
+    return;
+  }
+  const same = plain(html);
+  if (drawnAs.get(section) === same) return;
+  drawnAs.set(section, same);
   const active = section.contains(document.activeElement) ? document.activeElement : null;
+  const offered = active?.form?.querySelector(".offers:not([hidden])");
   const opened = new Map([...section.querySelectorAll("details[id]")].map((details) => [details.id, details.open]));
   const written = [...fields(section)].filter((field) => field.name && (touched(field) || field === active));
   section.innerHTML = html;
@@ -42,6 +57,7 @@ function patch(section, html) {
     else again.value = before.value;
     if (before === active) {
       again.focus();
+      if (offered) again.dispatchEvent(new Event("input"));
       if (before.selectionStart !== null && again.setSelectionRange) {
         try { again.setSelectionRange(before.selectionStart, before.selectionEnd); } catch { /* a kind without a caret */ }
       }
@@ -124,7 +140,7 @@ function listen() {
 if (root) { toEnd(); listen(); }
 
 // ── writing: Enter sends, Shift+Enter breaks the line, drafts survive a reload ──
-const compose = { files: [], quote: null }; // what goes with the next line; it outlives a section drawn anew
+const compose = { files: [], quote: null, client: "", sending: false }; // the next line; it outlives a section drawn anew
 function prepare(scope) {
   for (const form of scope.querySelectorAll("form[data-composer]")) {
     const words = form.querySelector("textarea");
@@ -133,7 +149,7 @@ function prepare(scope) {
     let told = -Infinity;
     words.addEventListener("input", () => {
       sessionStorage.setItem(key, words.value);
-      if (form.elements.client) form.elements.client.value = ""; // other words are another line
+      compose.client = ""; // other words are another line
       if (words.value && form.dataset.typingTo && !form.classList.contains("as-note") && performance.now() - told > 3000) {
         told = performance.now();
         fetch(form.dataset.typingTo, { method: "POST", headers: { "X-CSRF-Token": form.elements.csrf.value } }).catch(() => {});
@@ -262,15 +278,18 @@ function quote(line) {
 }
 
 // ── canned replies: "/" at the beginning, or the button, opens the list; typing on narrows it ──
+const canned = {};
 function offering(form, words) {
   const list = form.querySelector(".offers");
   const button = form.querySelector("[data-offers]");
-  let known, shown = [], at = 0;
-  const close = () => { list.hidden = true; button.ariaExpanded = "false"; };
+  let wish = 0, shown = [], at = 0;
+  const close = () => { wish += 1; list.hidden = true; button.ariaExpanded = "false"; };
   async function draw(asked) {
-    known ??= await fetch(form.dataset.canned).then((answer) => (answer.ok ? answer.json() : [])).catch(() => []);
+    const mine = (wish += 1);
+    const all = await (canned[form.dataset.canned] ??= fetch(form.dataset.canned).then((answer) => (answer.ok ? answer.json() : [])).catch(() => []));
+    if (mine !== wish) return; // more was typed, or one was taken, while the list was on its way
     asked = asked.toLowerCase();
-    shown = known.filter((offer) => `${offer.shortcut} ${offer.text}`.toLowerCase().includes(asked));
+    shown = all.filter((offer) => `${offer.shortcut} ${offer.text}`.toLowerCase().includes(asked));
     at = 0;
     list.replaceChildren(...shown.map((offer, number) => {
       const item = document.createElement("li");
@@ -349,39 +368,46 @@ async function ask(form, to, body) {
 async function send(form, words, key) {
   const note = form.classList.contains("as-note");
   const files = form.dataset.filesTo && !note;
-  if ((!words.value.trim() && !(files && compose.files.length)) || form.dataset.sending) return;
-  const problem = form.querySelector(".problem");
-  form.dataset.sending = "yes";
-  problem.hidden = true;
+  if ((!words.value.trim() && !(files && compose.files.length)) || compose.sending) return;
+  compose.sending = true;
+  const shown = () => (form.isConnected ? form : document.querySelector(`form[data-draft="${CSS.escape(form.dataset.draft)}"]`) ?? form);
+  form.querySelector(".problem").hidden = true;
   try {
     if (words.value.trim()) {
-      if (form.elements.client) form.elements.client.value ||= newId(); // the same words sent again are the same line
+      const sent = words.value;
+      compose.client ||= newId(); // the same words sent again are the same line
+      if (form.elements.client) form.elements.client.value = compose.client;
       await ask(form, note ? form.dataset.noteAction : form.action, new URLSearchParams(new FormData(form)));
-      words.value = "";
-      sessionStorage.removeItem(key);
-      words.dispatchEvent(new Event("input"));
-      sessionStorage.removeItem(key);
-      if (!note && form.elements.quotes) { compose.quote = null; drawQuote(form); }
+      empty(shown().querySelector("textarea"), sent, key);
+      if (!note && form.elements.quotes) { compose.quote = null; drawQuote(shown()); }
     }
     while (files && compose.files.length) {
       const [next] = compose.files;
       const body = new FormData();
-      for (const [name, value] of [["client", next.client], ["quotes", form.elements.quotes.value]]) body.append(name, value);
+      for (const [name, value] of [["client", next.client], ["quotes", compose.quote?.seq ?? ""]]) body.append(name, value);
       body.append("file", next.file);
       await ask(form, form.dataset.filesTo, body);
       compose.files = compose.files.filter((each) => each !== next);
       compose.quote = null;
-      drawFiles(form);
-      drawQuote(form);
+      drawFiles(shown());
+      drawQuote(shown());
     }
     toEnd();
   } catch (error) {
+    const problem = shown().querySelector(".problem");
     problem.textContent = (error instanceof TypeError ? "" : error.message) || root.dataset.failed;
     problem.hidden = false;
   } finally {
-    delete form.dataset.sending;
-    words.focus();
+    compose.sending = false;
+    shown().querySelector("textarea").focus();
   }
+}
+function empty(words, sent, key) {
+  compose.client = "";
+  if (words.value !== sent) return; // the next line was begun meanwhile
+  words.value = "";
+  words.dispatchEvent(new Event("input"));
+  sessionStorage.removeItem(key);
 }
 prepare(document);
 if (document.querySelector("#words")) document.querySelector("#words").focus();
