@@ -36,8 +36,8 @@ from store.migrate import upgrade
 from store.tables import Conversation, Staff
 from store.vault import Vault
 from tests.bench.turns import ROOT, processor
-from tests.crash.process import Hotline
 from tests.fakes import postgres
+from tests.fakes.process import Hotline
 
 SECRET, NAME = "a secret for measuring", "hotline_bench_console"
 LIMIT_MS, LIMIT_MB = 300.0, 1024.0

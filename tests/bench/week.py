@@ -24,7 +24,7 @@ from sqlalchemy.orm import Session
 
 from bot.services.sandbox.callees import Callees
 from store.vault import Vault
-from tests.crash.process import Hotline
+from tests.fakes.process import Hotline
 from tests.fakes.week import BEGINS, FAST, judge, visits
 
 ROOT = Path(__file__).parents[2]

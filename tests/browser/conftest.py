@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from tests.browser.program import Program
+from tests.browser.program import Program, prepare
 from tests.conftest import CI, ROOT
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -41,11 +42,20 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a program started once, for all processes of this run."""
+    run = tmp_path_factory.getbasetemp()
+    return prepare(
+        (run.parent if "PYTEST_XDIST_WORKER" in os.environ else run) / "prepared", ROOT / ".hotline" / "models"
+    )
+
+
 @pytest.fixture(scope="module")
-def program(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+def program(browser: Browser, prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     """One program a file of tests."""
     assert browser.is_connected()
-    program = Program(tmp_path_factory.mktemp("program"), ROOT / ".hotline" / "models")
+    program = Program(tmp_path_factory.mktemp("program") / "data", prepared)
     program.start()
     yield program
     program.stop()

@@ -1,66 +1,40 @@
-"""The real program in a process of its own, to be started, killed and started again."""
+"""The real program as a browser meets it: with its demo, on a morning in summer."""
 
 from __future__ import annotations
 
-import os
+import fcntl
 import re
-import signal
-import socket
-import subprocess
-import sys
+import shutil
 import time
 from pathlib import Path
 
-import httpx
+from tests.fakes.process import PATIENCE, Hotline
 
-PATIENCE = 120.0  # seconds a first start may take on a busy machine
 AT = "2026-07-01T10:00:00+08:00"  # a Wednesday morning in summer, when people are at work
 
 
 class Program:
-    """`hotline serve` on a free port with a folder of its own; a rehearsal, so that it is always that morning, and its
-    clock runs `speed` times as fast."""
+    """`hotline serve` with a folder of its own, a copy of `prepared`; a rehearsal, so that it is always that morning,
+    and its clock runs `speed` times as fast."""
 
-    def __init__(self, folder: Path, models: Path, speed: float = 1) -> None:
+    def __init__(self, folder: Path, prepared: Path, speed: float = 1) -> None:
+        shutil.copytree(prepared, folder, symlinks=True)
         self._folder, self._speed = folder, speed
-        folder.mkdir(parents=True, exist_ok=True)
-        if models.is_dir():
-            (folder / "models").symlink_to(models)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self._port: int = free.getsockname()[1]
-        self.address = f"http://127.0.0.1:{self._port}"
-        self._process: subprocess.Popen[bytes] | None = None
-        self._said = folder / "said.txt"
+        self._hotline = Hotline(folder)
+        self.address = self._hotline.address
         self._links: list[tuple[str, str]] = []
 
     def start(self) -> None:
         """Starts it and waits until it answers; one that runs already is left alone."""
-        if self._process is not None and self._process.poll() is None:
+        if self._hotline.runs():
             return
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("HOTLINE_")}
-        environment |= {"HOTLINE_DATA_DIR": str(self._folder), "HOTLINE_PORT": str(self._port)}
-        with self._said.open("wb") as said:
-            self._process = subprocess.Popen(
-                [Path(sys.executable).with_name("hotline"), "serve", "--at", AT, "--speed", str(self._speed)],
-                env=environment,
-                cwd=self._folder,
-                stdout=said,
-                stderr=subprocess.STDOUT,
-            )
-        ends = time.monotonic() + PATIENCE
-        while not self._answers():
-            if self._process.poll() is not None or time.monotonic() > ends:
-                raise AssertionError(f"the program did not start:\n{self._said.read_text(errors='replace')[-4000:]}")
-            time.sleep(0.1)
-        self._links = re.findall(r"^\s*(\S+) \S.*?(\S+/sign-in/link/\S+)", self._said.read_text(), re.M)
-
-    def _answers(self) -> bool:
-        try:
-            ready = httpx.get(f"{self.address}/healthz", timeout=1).status_code == 200
-        except httpx.TransportError:
-            return False
-        return ready and "/sign-in/link/" in self._said.read_text(errors="replace")
+        before = len(self._hotline.said())
+        self._hotline.serve("--at", AT, "--speed", str(self._speed))
+        until = time.monotonic() + PATIENCE
+        while "Ctrl+C" not in (said := self._hotline.said()[before:]):
+            assert time.monotonic() < until, said
+            time.sleep(0.02)
+        self._links = re.findall(r"^\s*(\S+) \S.*?(\S+/sign-in/link/\S+)", said, re.M)
 
     def link(self, role: str) -> str:
         """An unused sign-in link of somebody with this role, as it is printed in Chinese."""
@@ -80,17 +54,28 @@ class Program:
 
     def kill(self) -> None:
         """kill -9: nothing is tidied up."""
-        self._end(signal.SIGKILL)
+        self._hotline.kill()
 
     def stop(self) -> None:
-        self._end(signal.SIGTERM)
+        self._hotline.stop()
 
-    def _end(self, how: signal.Signals) -> None:
-        if self._process is not None and self._process.poll() is None:
-            self._process.send_signal(how)
-            try:
-                self._process.wait(15)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-        self._process = None
+
+def prepare(folder: Path, models: Path) -> Path:
+    """The folder of a program that was started and stopped once: the model trained (kept in `models`), the demo there.
+
+    Made by the first who comes, whichever process of the tests that is.
+    """
+    done = folder / "done"
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            models.mkdir(parents=True, exist_ok=True)
+            (folder / "models").symlink_to(models)
+            first = Hotline(folder)
+            first.serve("--at", AT)
+            first.stop()
+            (folder / "said.txt").unlink()
+            done.touch()
+    return folder

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect
@@ -29,13 +30,12 @@ from tests.browser.drilling import (
     step,
 )
 from tests.browser.program import Program
-from tests.conftest import ROOT
 
 
 @pytest.fixture(scope="module")
-def program(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+def program(browser: Browser, prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     assert browser.is_connected()
-    program = Program(tmp_path_factory.mktemp("hurried"), ROOT / ".hotline" / "models", speed=20)
+    program = Program(tmp_path_factory.mktemp("hurried") / "data", prepared, speed=20)
     program.start()
     yield program
     program.stop()

@@ -38,9 +38,9 @@ from store.tables import (
     SandboxText,
 )
 from tests.conftest import ROOT, SECRET
-from tests.crash.process import Hotline
 from tests.fakes.announcing import Outage
 from tests.fakes.clock import ManualClock
+from tests.fakes.process import Hotline
 from tests.fakes.telegram import TOKEN, FakeTelegram
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")

@@ -21,10 +21,10 @@ from bot.services.delivery.outbox import LEASE
 from bot.settings import Settings
 from store.tables import Delivery
 from tests.conftest import ROOT, SECRET
-from tests.crash.process import Hotline
 from tests.fakes.clock import ManualClock
 from tests.fakes.house import House
 from tests.fakes.line import drain
+from tests.fakes.process import Hotline
 from tests.fakes.twilio import Twilio, account
 
 CALLEE = "+8619900000101"

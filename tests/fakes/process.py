@@ -1,4 +1,4 @@
-"""`hotline …` in a process of its own that a test may kill at any moment.
+"""`hotline …` in a process of its own that a test may stop or kill at any moment.
 
 The processes are forked from one that has the program imported already, so that a start takes a fraction of a second.
 """
@@ -79,6 +79,9 @@ class Hotline:
     def said(self) -> str:
         return self._said.read_text("utf-8", "replace") if self._said.exists() else ""
 
+    def runs(self) -> bool:
+        return self._process is not None and self._process.is_alive()
+
     def ended(self) -> int | None:
         """The exit code, once there is one."""
         return self._process.exitcode if self._process else None
@@ -95,3 +98,10 @@ class Hotline:
         if self._process is not None:
             self._process.kill()
             self._process.join(10)
+
+    def stop(self) -> None:
+        """As an operator stops it; what does not end in time is killed."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.join(15)
+            self.kill()
