@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from fastapi import Depends, FastAPI
+from collections.abc import Sequence
+
+from fastapi import APIRouter, Depends, FastAPI
+from fastapi.params import Depends as Asked
 
 from bot.channels.voice import VoiceChannel
 from bot.console import routes as console
@@ -14,6 +17,19 @@ from bot.services.delivery.pace import PerAddress
 from bot.web import api, chat, docs, files, health, look, notices, pages, phone, rest, webhooks
 
 
+def _gathered(*routers: APIRouter, dependencies: Sequence[Asked] = ()) -> APIRouter:
+    """One router of several. FastAPI works out once what each route of a router asks for, and keeps it there: gathered
+    here, that is once a process and not once an application."""
+    gathered = APIRouter(dependencies=[*dependencies])
+    for router in routers:
+        gathered.include_router(router)
+    return gathered
+
+
+DOORS = _gathered(*(door.router for door in (health, pages, notices, chat, files, rest, api, console)))
+PHONE = _gathered(phone.router, dependencies=[Depends(visitor)])
+
+
 def mount(app: FastAPI, centre: Centre) -> None:
     """Puts the application's routes in place; a carrier's webhooks where it has any, the sandbox phone only
     where the sandbox carrier is in use."""
@@ -21,8 +37,7 @@ def mount(app: FastAPI, centre: Centre) -> None:
     app.state.rest_limiter = PerAddress(ChannelName.REST, centre.settings.redis_url)
     app.state.chat_limiter = PerAddress(ChannelName.WEBCHAT, centre.settings.redis_url)
     docs.install(app)
-    for door in (health, pages, notices, chat, files, rest, api, console):
-        app.include_router(door.router)
+    app.router.routes.extend(DOORS.routes)
     if centre.settings.telegram and centre.settings.telegram_mode == "webhook":
         app.include_router(webhooks.router)
     voice = centre.channels.get(ChannelName.VOICE)
@@ -31,4 +46,4 @@ def mount(app: FastAPI, centre: Centre) -> None:
         app.include_router(reports)
     app.state.has_phone = phone.in_use(centre)
     if app.state.has_phone:
-        app.include_router(phone.router, dependencies=[Depends(visitor)])
+        app.router.routes.extend(PHONE.routes)
