@@ -28,12 +28,11 @@ from bot.core.words import (
     Say,
 )
 from bot.services import contacts, days, gate, i18n
-from bot.services.calls import callbacks
+from bot.services.calls import attempts, callbacks
 from bot.services.calls.agent_phones import free, under_way
-from bot.services.calls.call_ends import end_of_line
 from bot.services.calls.speech import ON_THE_LINE, Spoken
 from bot.services.centre import Centre
-from bot.services.conversation.conversations import add_line, open_conversation, save
+from bot.services.conversation.conversations import add_line, save
 from bot.services.delivery import dispatch, outbox
 from bot.services.i18n import N_
 from store.db import touch, vault_of
@@ -127,23 +126,8 @@ def _attempt(session: Session, centre: Centre, callback: Callback, person: Staff
     if not isinstance(answer, Allowed) or not isinstance(step, Ring):
         callback.due_at = now  # the heartbeat asks again, and writes down why not
         return None
-    number = len(callbacks.attempts_of(session, callback)) + 1
-    attempt = CallAttempt(callback_id=callback.id, number=number, address_id=step.number, started_at=now)
-    session.add(attempt)
-    attempt.delivery_id = outbox.put(
-        session,
-        dedupe_key=f"callback:{callback.id}:{number}",
-        purpose=callback.purpose,
-        channel=ChannelName.VOICE,
-        address_id=step.number,
-        contact_id=callback.contact_id,
-        text="",
-        language=session.get_one(Contact, callback.contact_id).language,
-        metadata={"windows": list(windows), "staff": person.id},
-        now=now,
-        state=DeliveryState.ACCEPTED,  # the agent's own call rings it
-        attempt=1,
-        callback_id=callback.id,
+    attempt = attempts.write_down(
+        session, centre, callback, step.number, windows, {"staff": person.id}, now, rung_by_agent=True
     )
     callback.state, callback.due_at = CallbackState.DIALLING, now + gate.CALL_LIMIT
     session.flush()
@@ -159,23 +143,18 @@ def connected(session: Session, centre: Centre, delivery_id: int, now: datetime)
     if attempt is None or staff_id is None or attempt.conversation_id is not None or attempt.ended_at is not None:
         return
     contact = session.get_one(Contact, session.get_one(Callback, attempt.callback_id).contact_id)
-    end_of_line(session, attempt.address_id, now)
-    held = open_conversation(
+    held = attempts.begin_conversation(
         session,
-        contact.id,
-        attempt.address_id,
-        ChannelName.VOICE,
-        contact.language,
-        centre.library.current.book.version,
+        centre,
+        attempt,
+        contact,
         now,
-        callback_id=attempt.callback_id,
         state=ConversationState.AGENT,
         staff_id=staff_id,
         queued_at=now,
         claimed_at=now,
         reason=AGENT_FIRST,
     )
-    attempt.conversation_id = held.id
     attempt.rang = True
     who = session.get_one(Staff, staff_id).name
     add_line(session, held, Author.SYSTEM, ours(centre, TOOK, who=who), now, key=ON_THE_LINE)

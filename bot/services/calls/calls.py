@@ -21,7 +21,6 @@ from bot.core.windows import local_date
 from bot.core.words import (
     Author,
     CallbackState,
-    ChannelName,
     ConversationState,
     Disposition,
     FollowUpGroup,
@@ -31,11 +30,10 @@ from bot.core.words import (
     Urgency,
 )
 from bot.services import gate, i18n
-from bot.services.calls import agent_first, callbacks
-from bot.services.calls.call_ends import end_of_line
+from bot.services.calls import agent_first, attempts, callbacks
 from bot.services.centre import Centre
 from bot.services.conversation import talk
-from bot.services.conversation.conversations import Held, add_lines, hold, open_conversation, save, transcript
+from bot.services.conversation.conversations import Held, add_lines, hold, save, transcript
 from bot.services.desk import handoff
 from bot.services.i18n import N_
 from store.db import touch
@@ -90,18 +88,7 @@ def answered(session: Session, centre: Centre, delivery_id: int, answered_by: st
 def _talk(
     session: Session, centre: Centre, callback: Callback, attempt: CallAttempt, contact: Contact, now: datetime
 ) -> Answered:
-    end_of_line(session, attempt.address_id, now)
-    held = open_conversation(
-        session,
-        contact.id,
-        attempt.address_id,
-        ChannelName.VOICE,
-        contact.language,
-        centre.library.current.book.version,
-        now,
-        callback_id=callback.id,
-    )
-    attempt.conversation_id = held.id
+    held = attempts.begin_conversation(session, centre, attempt, contact, now)
     callback.due_at = now + gate.CALL_LIMIT
     if agent_first.rings_of(centre, callback) is Rings.CUSTOMER_FIRST:
         return _put_through(session, centre, held, callback, now)

@@ -6,7 +6,6 @@ The heartbeat calls `tick`. What becomes of a call afterwards is callbacks.py's.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
 
 import structlog
 from sqlalchemy import func, select, text, update
@@ -15,18 +14,15 @@ from sqlalchemy.orm import Session
 from bot.core.calls import ENDED, Dial, GiveUp, Wait, WaitReason
 from bot.core.permission import Allowed, Refused, Why
 from bot.core.plan import Rings
-from bot.core.policy import Policies
-from bot.core.windows import Calendar, call_windows, local_date, spans
 from bot.core.words import CallbackState, ChannelName, DeliveryState, Disposition, Rule
 from bot.services import contacts, days, gate, i18n
-from bot.services.calls import agent_first, callbacks, waits
+from bot.services.calls import agent_first, attempts, callbacks, waits
 from bot.services.centre import Centre
-from bot.services.delivery import outbox
 from bot.services.escalation import alerts
 from bot.services.i18n import N_
 from bot.services.plans import pauses, preparation
 from store.db import touch
-from store.tables import CallAttempt, Callback, Contact, Delivery, Staff
+from store.tables import Callback, Contact, Delivery, Staff
 
 log = structlog.get_logger()
 HELD_BACK = (WaitReason.SEASONS_UNSET, preparation.NAME_MISSING, preparation.PURPOSE_MISSING)
@@ -126,28 +122,16 @@ def _place(session: Session, centre: Centre, callback: Callback, step: Dial, now
     callback.flags = [flag for flag in callback.flags if flag not in HELD_BACK]
     callback.waits = None
     _tell_owner(session, callback, contact, now)
-    number = len(callbacks.attempts_of(session, callback)) + 1
-    attempt = CallAttempt(
-        callback_id=callback.id,
-        number=number,
-        address_id=step.number,
-        window=_window(callbacks.policies_of(session, centre, callback), callback, contact.timezone, now),
-        started_at=now,
-    )
-    session.add(attempt)
-    attempt.delivery_id = outbox.put(
+    attempts.write_down(
         session,
-        dedupe_key=f"callback:{callback.id}:{number}",
-        purpose=callback.purpose,
-        channel=ChannelName.VOICE,
-        address_id=step.number,
-        contact_id=contact.id,
+        centre,
+        callback,
+        step.number,
+        windows,
+        {"machine": shelf.policies.calls.machine.value},
+        now,
         text=i18n.text(contact.language, VOICEMAIL, company=shelf.policies.company.name.of(contact.language)),
-        language=contact.language,
-        now=now,
         expires_at=step.window_end,
-        metadata={"windows": list(windows), "machine": shelf.policies.calls.machine.value},
-        callback_id=callback.id,
     )
     callback.state, callback.due_at, callback.window_end = (
         CallbackState.DIALLING,
@@ -203,21 +187,6 @@ def stands_against(
         return Why.ON_THE_PHONE, now + policies.calls.between_numbers
     answer = _asked(session, centre, callback, callbacks.windows_of(session, centre, callback), now)
     return (answer.reason, answer.until) if isinstance(answer, Refused) else None
-
-
-def _window(policies: Policies, callback: Callback, zone: str, now: datetime) -> str:
-    """The window a call is placed in, as the person called sees it on the clock: 14:30–16:30."""
-    windows = call_windows(callbacks.plan_of(callback), policies)
-    found = spans(local_date(now, zone), windows, Calendar(), zone, seasons=policies.seasons)
-    local = ZoneInfo(zone)
-    return next(
-        (
-            f"{start.astimezone(local):%H:%M}–{end.astimezone(local):%H:%M}"
-            for start, end in found
-            if start <= now < end
-        ),
-        "",
-    )
 
 
 def _on_the_phone(session: Session, callback: Callback) -> bool:
