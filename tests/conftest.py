@@ -8,6 +8,7 @@ the house built on both with the demo's people and policies; `house` that centre
 
 from __future__ import annotations
 
+import fcntl
 import importlib
 import os
 import shutil
@@ -125,10 +126,20 @@ def settings(database_url: str, tmp_path: Path) -> Settings:
 
 
 @pytest.fixture(scope="session")
-def understanding() -> Understanding:
-    """Trained once and kept beside the developer's own model."""
+def models() -> Path:
+    """Where the shipped examples' model is: trained by whoever wants it first, kept beside a developer's own."""
+    folder = ROOT / ".hotline" / "models"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / "training.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        importlib.import_module("nlu.embedded").load(ROOT / "nlu" / "data", folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def understanding(models: Path) -> Understanding:
     understanding: Understanding = importlib.import_module("nlu.understanding").Understanding(
-        ROOT / "nlu" / "data", ROOT / ".hotline" / "models"
+        ROOT / "nlu" / "data", models
     )
     return understanding
 

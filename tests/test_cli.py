@@ -21,7 +21,6 @@ from typer.main import get_command
 
 from bot.cli import cli, main
 from bot.services import sealing
-from nlu.understanding import Understanding
 from store.db import Database
 from store.vault import Vault
 
@@ -45,12 +44,12 @@ def run(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    understanding: Understanding,  # noqa: ARG001 - so that the model these commands want is trained
+    models: Path,
 ) -> Iterator[Run]:
     """Runs `hotline …` in this process, in a folder and with a data directory of the test's own."""
     data = tmp_path / "data"
     data.mkdir()
-    (data / "models").symlink_to(ROOT / ".hotline" / "models")
+    (data / "models").symlink_to(models)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOTLINE_DATA_DIR", str(data))
     root = logging.getLogger()

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.browser.program import Program, prepare
-from tests.conftest import CI, ROOT
+from tests.conftest import CI
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = [
@@ -43,12 +43,10 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def prepared(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a program started once, for all processes of this run."""
     run = tmp_path_factory.getbasetemp()
-    return prepare(
-        (run.parent if "PYTEST_XDIST_WORKER" in os.environ else run) / "prepared", ROOT / ".hotline" / "models"
-    )
+    return prepare((run.parent if "PYTEST_XDIST_WORKER" in os.environ else run) / "prepared", models)
 
 
 @pytest.fixture(scope="module")

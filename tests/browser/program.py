@@ -61,7 +61,7 @@ class Program:
 
 
 def prepare(folder: Path, models: Path) -> Path:
-    """The folder of a program that was started and stopped once: the model trained (kept in `models`), the demo there.
+    """The folder of a program that was started and stopped once, on the model in `models`: the demo is there.
 
     Made by the first who comes, whichever process of the tests that is.
     """
@@ -71,7 +71,6 @@ def prepare(folder: Path, models: Path) -> Path:
         if not done.exists():
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
-            models.mkdir(parents=True, exist_ok=True)
             (folder / "models").symlink_to(models)
             first = Hotline(folder)
             first.serve("--at", AT)

@@ -54,12 +54,12 @@ Start = Callable[..., Hotline]
 
 
 @pytest.fixture
-def hotline(database_url: str, tmp_path: Path) -> Iterator[Start]:
+def hotline(database_url: str, tmp_path: Path, models: Path) -> Iterator[Start]:
     """Makes a Hotline on the test's database, with the shipped scripts, the demo's figures and lines that are fast."""
     folder, scripts = tmp_path / "program", tmp_path / "scripts"
     folder.mkdir()
     scripts.mkdir()
-    (folder / "models").symlink_to(ROOT / ".hotline" / "models")
+    (folder / "models").symlink_to(models)
     demo = (ROOT / "scripts" / "demo" / "policies.yml").read_text("utf-8")
     (scripts / "policies.yml").write_text(f"{demo}\n{FAST}", "utf-8")
     made: list[Hotline] = []

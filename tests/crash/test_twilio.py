@@ -20,7 +20,7 @@ from bot.services.delivery.dispatch import ASK_AFTER
 from bot.services.delivery.outbox import LEASE
 from bot.settings import Settings
 from store.tables import Delivery
-from tests.conftest import ROOT, SECRET
+from tests.conftest import SECRET
 from tests.fakes.clock import ManualClock
 from tests.fakes.house import House
 from tests.fakes.line import drain
@@ -31,10 +31,10 @@ CALLEE = "+8619900000101"
 
 
 @pytest.fixture
-async def program(database_url: str, tmp_path: Path, twilio: Twilio) -> AsyncIterator[Hotline]:
+async def program(database_url: str, tmp_path: Path, models: Path, twilio: Twilio) -> AsyncIterator[Hotline]:
     folder = tmp_path / "program"
     folder.mkdir()
-    (folder / "models").symlink_to(ROOT / ".hotline" / "models")
+    (folder / "models").symlink_to(models)
     made = Hotline(
         folder,
         database_url=database_url,

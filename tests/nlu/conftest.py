@@ -1,4 +1,4 @@
-"""The shipped engine, trained once a test process in a folder of its own."""
+"""The shipped engine."""
 
 from __future__ import annotations
 
@@ -12,10 +12,5 @@ DATA = ROOT / "nlu" / "data"
 
 
 @pytest.fixture(scope="session")
-def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("models")
-
-
-@pytest.fixture(scope="session")
-def engine(model_dir: Path) -> Embedded:
-    return load(DATA, model_dir)
+def engine(models: Path) -> Embedded:
+    return load(DATA, models)

