@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from bot.core.words import ChannelName, Language
 from bot.services import audit, contacts
 from bot.services.conversation.conversations import Held
+from bot.services.refusal import RefusedError
 from store.db import vault_of
 from store.tables import Address, Contact, Merge, MergeState
 
@@ -24,12 +25,8 @@ SAME_PHONE, BY_HAND = "same_phone", "by_hand"
 SHOWN = 100
 
 
-class MergeRefusedError(ValueError):
-    """`code` says why, for bot/console/notices.py."""
-
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
-        self.code = code
+class MergeRefusedError(RefusedError):
+    """Two contacts cannot be offered, merged or parted as they stand."""
 
 
 def give_phone(session: Session, held: Held, phone: str, now: datetime) -> tuple[Address, Address]:

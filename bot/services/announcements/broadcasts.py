@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session, aliased
 from bot.core.words import Author, BroadcastState, CaseState, ChannelName, DeliveryState, Outcome
 from bot.services import audit
 from bot.services.centre import Centre
+from bot.services.refusal import RefusedError
 from store.db import touch
 from store.tables import Acknowledgement, Broadcast, BroadcastRecipient, Case, Contact, Delivery, Message
 
@@ -32,12 +33,8 @@ TOLD = (
 IN_FLIGHT = (BroadcastState.RUNNING, BroadcastState.STOPPED)
 
 
-class BroadcastRefusedError(Exception):
-    """What was asked of an announcement is not possible now; `code` names why, for the reader's language."""
-
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
-        self.code = code
+class BroadcastRefusedError(RefusedError):
+    """What was asked of an announcement is not possible now."""
 
 
 # ── by people ──

@@ -21,18 +21,15 @@ from bot.services.calls import bookings
 from bot.services.calls.bookings import NotBookableError
 from bot.services.centre import Centre
 from bot.services.records.locked import is_locked
+from bot.services.refusal import RefusedError
 from store.db import touch
 from store.tables import Archivable, Callback, Contact, Staff
 
 TEXT = 2000  # characters of a note
 
 
-class CallbackRefusedError(Exception):
-    """What was asked of a callback is not possible now; `code` names why, for the reader's language."""
-
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
-        self.code = code
+class CallbackRefusedError(RefusedError):
+    """What was asked of a callback is not possible now."""
 
 
 def postpone(

@@ -19,6 +19,7 @@ from bot.services.centre import Centre
 from bot.services.desk.wrap_up import CASE_WRAP_UPS, RETURNED
 from bot.services.escalation import alerts, ladders
 from bot.services.records import locked
+from bot.services.refusal import RefusedError
 from store.db import touch
 from store.tables import Archivable, Case, CaseNote, CaseTask, Counter, Escalation, FoundItem, RepairOrder, Visit
 
@@ -26,12 +27,8 @@ LETTERS = {CaseKind.REPAIR: "R", CaseKind.INQUIRY: "Q"}
 OPEN_STATES = (CaseState.OPEN, CaseState.ASSIGNED, CaseState.PENDING, CaseState.RESOLVED)
 
 
-class CaseRefusedError(Exception):
-    """What was asked of a case is not possible now; `code` names why, for the reader's language."""
-
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
-        self.code = code
+class CaseRefusedError(RefusedError):
+    """What was asked of a case is not possible now."""
 
 
 def next_number(session: Session, name: str) -> int:

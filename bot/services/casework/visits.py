@@ -33,6 +33,7 @@ from bot.services.casework import cases, repairs
 from bot.services.centre import Centre
 from bot.services.escalation import alerts, ladders
 from bot.services.i18n import N_
+from bot.services.refusal import RefusedError
 from store.db import touch, vault_of
 from store.tables import Case, Delivery, RepairOrder, Staff, Visit
 
@@ -42,12 +43,8 @@ CHANGED = N_("上门改到 %(when)s，工单 %(number)s")
 CALLED_OFF = N_("%(when)s 的上门取消了，工单 %(number)s")
 
 
-class VisitRefusedError(Exception):
-    """What was asked of a visit is not possible now; `code` names why, for the reader's language."""
-
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
-        self.code = code
+class VisitRefusedError(RefusedError):
+    """What was asked of a visit is not possible now."""
 
 
 class NoSlotError(Exception):

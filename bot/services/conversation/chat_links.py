@@ -18,6 +18,7 @@ from bot.services import contacts, i18n
 from bot.services.centre import Centre
 from bot.services.conversation.conversations import add_lines, hold, save
 from bot.services.i18n import N_
+from bot.services.refusal import RefusedError
 from bot.services.staffing.sign_in import same_token
 from store.db import touch, vault_of
 
@@ -27,7 +28,7 @@ SHAPE = re.compile(r"(?P<named>(?P<id>[0-9]{1,18})\.(?P<expires>[0-9]{1,12}))\.(
 JOINED = N_("客户打开短信里的链接，转到网页继续")
 
 
-class LinkRefusedError(Exception):
+class LinkRefusedError(RefusedError):
     """The link cannot be used: "over" (too old, or the conversation ended), "taken" (opened elsewhere) or "unknown"."""
 
 

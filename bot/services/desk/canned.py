@@ -21,6 +21,7 @@ from bot.services.centre import Centre
 from bot.services.conversation.conversations import MAX_TEXT, Held, hold
 from bot.services.conversation.talk import context_of
 from bot.services.i18n import N_
+from bot.services.refusal import RefusedError
 from store.tables import CannedReply, Message, Staff
 
 SHORTCUT = re.compile(r"[^\s/]{1,40}")
@@ -37,12 +38,8 @@ BLANKS = {
 OFFERED = 3  # answers of the scripts
 
 
-class CannedRefusedError(Exception):
-    """`code` says why, for bot/console/notices.py."""
-
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
-        self.code = code
+class CannedRefusedError(RefusedError):
+    """A reply cannot be kept as it was written."""
 
 
 def everything(session: Session) -> list[CannedReply]:

@@ -21,6 +21,7 @@ from bot.services.desk import briefing
 from bot.services.escalation import alerts, ladders
 from bot.services.escalation.ladders import Taker
 from bot.services.i18n import N_
+from bot.services.refusal import RefusedError
 from store.db import touch
 from store.tables import Conversation, Escalation, Staff
 
@@ -37,12 +38,8 @@ LET_GO: dict[str, Any] = {
 """What a conversation forgets when no person is wanted any more."""
 
 
-class EscalationRefusedError(Exception):
-    """What was asked of a conversation is not possible now; `code` names why."""
-
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
-        self.code = code
+class EscalationRefusedError(RefusedError):
+    """What was asked of a conversation is not possible now."""
 
 
 def claim(

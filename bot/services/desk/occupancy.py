@@ -22,6 +22,7 @@ from bot.services.i18n import N_
 from bot.services.incidents import incident_surge, incidents
 from bot.services.incidents.incident_file import OPEN
 from bot.services.permissions import PERMISSIONS, Function, Grant, may
+from bot.services.refusal import RefusedError
 from store.db import touch
 from store.tables import Conversation, FloorWatch, Proposal, ProposalState, Staff, StaffRole, Surge
 
@@ -48,12 +49,8 @@ CALM = N_("话务已恢复正常一段时间，可以撤回支援了")
 FULL = N_("值班线路全忙")
 
 
-class OccupancyRefusedError(Exception):
-    """What was asked is not possible now; `code` names why, for the reader's language."""
-
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
-        self.code = code
+class OccupancyRefusedError(RefusedError):
+    """What was asked is not possible now."""
 
 
 # ── the watch ────────────────────────────────────────────────────────────────────────────────────────────────────────

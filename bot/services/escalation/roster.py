@@ -20,6 +20,7 @@ from bot.services.centre import Centre
 from bot.services.escalation import alerts
 from bot.services.i18n import N_, when
 from bot.services.permissions import Function, may
+from bot.services.refusal import RefusedError
 from store.db import touch
 from store.tables import Address, FloorWatch, NumberKind, Shift, Staff, StaffNumber, Swap
 
@@ -39,12 +40,8 @@ OUTCOMES = {
 COVERED = {ShiftKind.ON_CALL: N_("应急值班"), ShiftKind.DUTY: N_("值班组长")}
 
 
-class RosterRefusedError(Exception):
-    """What was asked of the roster is not possible; `code` names why, for the reader's language."""
-
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
-        self.code = code
+class RosterRefusedError(RefusedError):
+    """What was asked of the roster is not possible."""
 
 
 # ── who may be told now ──────────────────────────────────────────────────────────────────────────────────────────────

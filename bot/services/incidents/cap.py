@@ -26,6 +26,7 @@ from bot.services.incidents import incidents
 from bot.services.incidents.incident_file import allow, note, roles_of
 from bot.services.incidents.incident_types import catalogue
 from bot.services.permissions import Function, Grant, may
+from bot.services.refusal import RefusedError
 from store.tables import CapAlert, Incident
 
 NAMESPACE = "urn:oasis:names:tc:emergency:cap:1.2"
@@ -40,12 +41,8 @@ class CapError(ValueError):
     """The document is no CAP 1.2 alert; says what would be right."""
 
 
-class CapRefusedError(Exception):
-    """A good alert that is not taken; `code` says why."""
-
-    def __init__(self, code: CapRefused) -> None:
-        super().__init__(code.value)
-        self.code = code.value
+class CapRefusedError(RefusedError):
+    """A good alert that is not taken; `code` is a CapRefused."""
 
 
 # ── in ──

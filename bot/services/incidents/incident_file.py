@@ -13,6 +13,7 @@ from bot.core.words import IncidentState, Role
 from bot.services import audit
 from bot.services.permissions import Function, Grant, may
 from bot.services.records.locked import is_locked
+from bot.services.refusal import RefusedError
 from store.db import touch
 from store.tables import Archivable, Incident, IncidentEntry, Staff
 
@@ -20,12 +21,8 @@ OPEN = (IncidentState.SUSPECTED, IncidentState.CONFIRMED, IncidentState.CONTAINE
 KNOWN = (IncidentState.CONFIRMED, IncidentState.CONTAINED)  # what customers are told about: truth first (REQ-F48)
 
 
-class IncidentRefusedError(Exception):
-    """What was asked of an incident is not possible now; `code` names why, for the reader's language."""
-
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
-        self.code = code
+class IncidentRefusedError(RefusedError):
+    """What was asked of an incident is not possible now."""
 
 
 def note(session: Session, incident: Incident, kind: str, text: str, staff_id: int | None, now: datetime) -> None:

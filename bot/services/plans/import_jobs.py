@@ -28,6 +28,7 @@ from bot.services.plans import imports
 from bot.services.plans.imports import Imported
 from bot.services.plans.planning import Occurrence, Owed
 from bot.services.plans.visit_lists import COLUMNS, Problem, Row, Table, missing, occurrence, proposed, row_of
+from bot.services.refusal import RefusedError
 from store.db import touch, vault_of
 from store.tables import ImportJob, ImportPage, ImportState, Staff
 
@@ -45,12 +46,11 @@ Line = tuple[int, list[str]]  # its number in the file, its cells
 Fault = tuple[int, list[str], list[list[str]]]  # the same, and its problems as [field, code]
 
 
-class ImportRefusedError(Exception):
-    """What was asked of a list is not possible; `code` names why, `fields` the columns it is about."""
+class ImportRefusedError(RefusedError):
+    """What was asked of a list is not possible; `fields` are the columns it is about."""
 
     def __init__(self, code: str, fields: Sequence[str] = ()) -> None:
         super().__init__(code)
-        self.code = code
         self.fields = tuple(fields)
 
 

@@ -21,6 +21,7 @@ from bot.services.casework.cases import next_number
 from bot.services.permissions import Function, Grant, may
 from bot.services.records.due_records import ENDED
 from bot.services.records.locked import IN_REGISTER, file_of
+from bot.services.refusal import RefusedError
 from store.tables import Archivable, ArchiveFile, Callback, Case, FileState, Incident, Staff
 
 TABLES: Mapping[Archivable, Any] = {
@@ -35,12 +36,8 @@ OVER: Mapping[Archivable, ColumnElement[bool]] = {
 }
 
 
-class ArchiveRefusedError(Exception):
-    """What was asked of the archive is not possible now; `code` names why, for the reader's language."""
-
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
-        self.code = code
+class ArchiveRefusedError(RefusedError):
+    """What was asked of the archive is not possible now."""
 
 
 def gather(

@@ -22,6 +22,7 @@ from bot.services.escalation import alerts
 from bot.services.i18n import N_
 from bot.services.permissions import Function, Grant
 from bot.services.records.locked import is_locked
+from bot.services.refusal import RefusedError
 from bot.services.staffing import staff as colleagues
 from bot.services.staffing.staff import SignedIn
 from store.db import touch, vault_of
@@ -63,12 +64,8 @@ APPEND_ONLY = frozenset({"case_note", "answer", "incident_entry"})
 PROPOSED = N_("%(name)s提出更正，请看一看。")
 
 
-class CorrectionRefusedError(Exception):
-    """It is not corrected; `code` names why, for the reader's language."""
-
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
-        self.code = code
+class CorrectionRefusedError(RefusedError):
+    """It is not corrected."""
 
 
 @dataclass(frozen=True, slots=True)

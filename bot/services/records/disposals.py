@@ -34,6 +34,7 @@ from bot.services.records import certificates, due_records, holds
 from bot.services.records.destruction import destroy
 from bot.services.records.due_records import Found
 from bot.services.records.holds import Reach
+from bot.services.refusal import RefusedError
 from store.tables import (
     Counter,
     Disposal,
@@ -53,12 +54,8 @@ GONE = "gone"
 LINK = "/console/archive/disposals/%d"
 
 
-class DisposalRefusedError(Exception):
-    """A list cannot be approved or sent back; `code` names why, for the reader's language."""
-
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
-        self.code = code
+class DisposalRefusedError(RefusedError):
+    """A list cannot be approved or sent back."""
 
 
 # ── proposing ──

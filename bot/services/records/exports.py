@@ -27,6 +27,7 @@ from bot.services.centre import Centre
 from bot.services.escalation import alerts
 from bot.services.i18n import N_
 from bot.services.permissions import Function, Grant
+from bot.services.refusal import RefusedError
 from bot.services.staffing import staff as colleagues
 from bot.services.staffing.staff import SignedIn
 from store.db import touch
@@ -80,12 +81,8 @@ ALLOWED = N_("导出 %(number)s 已批准，文件写好后可以下载。")
 NOT_ALLOWED = N_("导出 %(number)s 没有批准。")
 
 
-class ExportRefusedError(Exception):
-    """What was asked of an export is not possible; `code` names why, for the reader's language."""
-
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
-        self.code = code
+class ExportRefusedError(RefusedError):
+    """What was asked of an export is not possible."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from bot.core.media import MediaKind
 from bot.core.retention import HoldSubject
 from bot.services import audit, contacts
+from bot.services.refusal import RefusedError
 from store.tables import (
     Attachment,
     Broadcast,
@@ -42,12 +43,8 @@ TABLES: Mapping[HoldSubject, Any] = {
 }
 
 
-class HoldRefusedError(Exception):
-    """A hold cannot be placed or lifted; `code` names why, for the reader's language."""
-
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
-        self.code = code
+class HoldRefusedError(RefusedError):
+    """A hold cannot be placed or lifted."""
 
 
 def place(

@@ -28,6 +28,7 @@ from bot.services.escalation import alerts
 from bot.services.i18n import N_, text
 from bot.services.permissions import Function
 from bot.services.records import erasure, exports
+from bot.services.refusal import RefusedError
 from bot.services.staffing import staff as colleagues
 from bot.services.staffing.staff import SignedIn
 from store.tables import Case, Contact, Export, ExportState, PrivacyRequest, RequestKind, RequestState, Staff
@@ -50,12 +51,8 @@ WAITS = N_("%(what)s %(number)s 已核对身份，请审批。")
 FINISHED = N_("%(what)s %(number)s 已办完。")
 
 
-class RequestRefusedError(Exception):
-    """What was asked of a request is not possible now; `code` names why, for the reader's language."""
-
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
-        self.code = code
+class RequestRefusedError(RefusedError):
+    """What was asked of a request is not possible now."""
 
 
 def open_request(

@@ -19,6 +19,7 @@ from bot.services.centre import Centre
 from bot.services.escalation import alerts
 from bot.services.i18n import N_
 from bot.services.permissions import Grant
+from bot.services.refusal import RefusedError
 from bot.services.staffing import staff as people
 from store.tables import Contact, Staff, Unmasking
 
@@ -38,12 +39,8 @@ MANY = N_("%(name)s在 %(hours)s 小时内查看了 %(count)s 位客户的完整
 LISTED = 100
 
 
-class UnmaskRefusedError(Exception):
-    """It is not shown; `code` names why, for the reader's language."""
-
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
-        self.code = code
+class UnmaskRefusedError(RefusedError):
+    """It is not shown."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from zxcvbn import zxcvbn
 from bot.core.words import Language, Presence, Role
 from bot.services import audit
 from bot.services.permissions import Function, Grant, grants, may
+from bot.services.refusal import RefusedError
 from store.db import touch
 from store.tables import SignInLink, Staff, StaffRole, StaffSession
 
@@ -32,12 +33,8 @@ _hasher = PasswordHasher()
 _NOBODY = _hasher.hash(secrets.token_urlsafe(16))  # an unknown name takes as long to refuse as a known one
 
 
-class StaffRefusedError(Exception):
-    """What was asked is not possible; `code` names why, for the reader's language."""
-
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
-        self.code = code
+class StaffRefusedError(RefusedError):
+    """What was asked is not possible."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,11 @@
+"""Refusals: what somebody asked of the centre and cannot have now."""
+
+from __future__ import annotations
+
+
+class RefusedError(Exception):
+    """What was asked is not possible now; `code` names why, for the reader's language (bot/console/notices.py)."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
