@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 from typing import Annotated, Any
 
 import segno
@@ -16,6 +17,7 @@ from bot.console.door import (
     SECOND_FACTOR,
     caller_of,
     centre_of,
+    change,
     let_in,
     refuse,
     render,
@@ -146,15 +148,12 @@ async def remove(request: Request, staff: Anybody, code: Code = "") -> Response:
 @router.post("/sessions/{handle}/end")
 async def end_session(request: Request, staff: Anybody, handle: str) -> Response:
     """Signs another of one's browsers out."""
-    centre = centre_of(request)
-    now = centre.clock.now()
-    try:
-        await centre.db.write(
-            lambda s: sign_in.end_session(s, staff.staff_id, handle, now=now, by_staff_id=staff.staff_id)
-        )
-    except LookupError as error:
-        raise HTTPException(404) from error
-    return see_other(HERE, "session_ended")
+    return await change(
+        request,
+        HERE,
+        lambda s, now: sign_in.end_session(s, staff.staff_id, handle, now=now, by_staff_id=staff.staff_id),
+        "session_ended",
+    )
 
 
 # ── Telegram ──
@@ -163,18 +162,16 @@ async def end_session(request: Request, staff: Anybody, handle: str) -> Response
 @router.post("/phone")
 async def set_phone(request: Request, staff: Anybody, number: Annotated[str, Form(max_length=60)] = "") -> Response:
     """Where calls to this person ring; an empty number: nowhere."""
-    centre = centre_of(request)
-    now, zone = centre.clock.now(), centre.settings.timezone
+    zone = centre_of(request).settings.timezone
 
-    def work(session: Session) -> None:
+    def work(session: Session, now: datetime) -> None:
         kind, me = NumberKind.MOBILE, staff.staff_id
         roster.set_number(session, me, kind, number, zone=zone, now=now, by_staff_id=me)
 
     try:
-        await centre.db.write(work)
+        return await change(request, HERE, work)
     except contacts.BadPhoneError:
         return refuse(request, HERE, "phone_wrong", status=422)
-    return see_other(HERE, "saved")
 
 
 @router.post("/telegram")

@@ -3,7 +3,6 @@ templates changed by supervisors and managers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
@@ -11,7 +10,7 @@ from fastapi import APIRouter, Depends, Form, HTTPException, Request
 from sqlalchemy.orm import Session
 from starlette.responses import HTMLResponse, Response
 
-from bot.console.door import centre_of, fragment, refuse, render, require, see_other
+from bot.console.door import centre_of, change, fragment, render, require, see_other
 from bot.core.broadcast import sms_segments
 from bot.core.policy import Bilingual
 from bot.core.words import BroadcastKind
@@ -113,7 +112,7 @@ async def show(request: Request, template_id: int, _: Reader) -> Response:
 
 
 @router.post("/templates/{template_id}")
-async def change(
+async def edit(
     request: Request, template_id: int, staff: Editor, draft: Written, version: Annotated[int, Form()] = 0
 ) -> Response:
     return await _keep(request, template_id, draft, staff, version)
@@ -157,7 +156,7 @@ async def _form(request: Request, template_id: int | None, draft: Draft | None =
 
 @router.post("/templates/{template_id}/retire")
 async def retire(request: Request, template_id: int, staff: Editor) -> Response:
-    return await _change(
+    return await change(
         request,
         PAGE,
         lambda s, now: announcement_templates.retire(s, template_id, staff_id=staff.staff_id, now=now),
@@ -178,21 +177,6 @@ async def audiences(request: Request, _: Writer) -> Response:
 
 @router.post("/audiences/{saved_id}/drop")
 async def drop(request: Request, saved_id: int, staff: Writer) -> Response:
-    return await _change(
-        request, SAVED, lambda s, now: saved_audiences.drop(s, saved_id, staff_id=staff.staff_id, now=now), back=SAVED
+    return await change(
+        request, SAVED, lambda s, now: saved_audiences.drop(s, saved_id, staff_id=staff.staff_id, now=now)
     )
-
-
-async def _change(
-    request: Request, page: str, work: Callable[[Session, datetime], object], back: str = PAGE
-) -> Response:
-    """`page` shows a refusal, `back` that it is done."""
-    centre = centre_of(request)
-    now = centre.clock.now()
-    try:
-        await centre.db.write(lambda session: work(session, now))
-    except BroadcastRefusedError as refused:
-        if refused.code == "not_found":
-            raise HTTPException(404) from refused
-        return refuse(request, page, refused.code)
-    return see_other(back, "saved")

@@ -3,24 +3,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form, HTTPException, Query, Request
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
-from bot.console.door import attachment, centre_of, language_of, refuse, render, require, see_other
+from bot.console.door import attachment, centre_of, change, language_of, render, require, see_other
 from bot.console.queries.archive import PAGE, disposal_file, hold_rows, overview
 from bot.core.retention import HoldSubject
 from bot.reports.certificate import certificate
 from bot.reports.incidents import Document, written
 from bot.services.permissions import Function, Grant
 from bot.services.records import disposals, holds, record_words, voids
-from bot.services.records.archive import ArchiveRefusedError
-from bot.services.records.disposals import DisposalRefusedError
-from bot.services.records.holds import HoldRefusedError
 from bot.services.staffing.staff import SignedIn
 from store.tables import Archivable, Disposal, DisposalState
 
@@ -76,26 +71,22 @@ async def approve(
     seen: Annotated[str, Form(max_length=64)] = "",
     note: Text = "",
 ) -> Response:
-    centre = centre_of(request)
-    now, path = centre.clock.now(), f"{HOME}/disposals/{disposal_id}"
-    try:
-        disposal = await centre.db.write(
-            lambda s: disposals.approve(s, disposal_id, seen=seen, staff_id=staff.staff_id, note=note, now=now)
-        )
-    except DisposalRefusedError as error:
-        return refuse(request, path, error.code)
-    return see_other(path, "disposal_going" if disposal.state is DisposalState.APPROVED else "disposal_reviewed")
+    return await change(
+        request,
+        f"{HOME}/disposals/{disposal_id}",
+        lambda s, now: disposals.approve(s, disposal_id, seen=seen, staff_id=staff.staff_id, note=note, now=now),
+        lambda disposal: "disposal_going" if disposal.state is DisposalState.APPROVED else "disposal_reviewed",
+    )
 
 
 @router.post("/disposals/{disposal_id}/decline")
 async def decline(request: Request, disposal_id: int, staff: Reviewer, why: Text = "") -> Response:
-    centre = centre_of(request)
-    now, path = centre.clock.now(), f"{HOME}/disposals/{disposal_id}"
-    try:
-        await centre.db.write(lambda s: disposals.decline(s, disposal_id, why=why, staff_id=staff.staff_id, now=now))
-    except DisposalRefusedError as error:
-        return refuse(request, path, error.code)
-    return see_other(path, "disposal_declined")
+    return await change(
+        request,
+        f"{HOME}/disposals/{disposal_id}",
+        lambda s, now: disposals.decline(s, disposal_id, why=why, staff_id=staff.staff_id, now=now),
+        "disposal_declined",
+    )
 
 
 @router.get("/disposals/{disposal_id}/certificate.{form}")
@@ -132,10 +123,9 @@ async def place(
     subject_id: Annotated[int, Form()],
     reason: Text = "",
 ) -> Response:
-    back = _page_of(subject, subject_id)
-    return await _hold(
+    return await change(
         request,
-        back,
+        _page_of(subject, subject_id),
         lambda s, now: holds.place(s, subject, subject_id, reason, staff_id=staff.staff_id, now=now),
         "hold_placed",
     )
@@ -143,22 +133,12 @@ async def place(
 
 @router.post("/holds/{hold_id}/lift")
 async def lift(request: Request, hold_id: int, staff: Lifter, why: Text = "") -> Response:
-    return await _hold(
+    return await change(
         request,
         f"{HOME}/holds",
         lambda s, now: holds.lift(s, hold_id, why, staff_id=staff.staff_id, now=now),
         "hold_lifted",
     )
-
-
-async def _hold(request: Request, back: str, work: Callable[[Session, datetime], object], done: str) -> Response:
-    centre = centre_of(request)
-    now = centre.clock.now()
-    try:
-        await centre.db.write(lambda s: work(s, now))
-    except HoldRefusedError as error:
-        return refuse(request, back, error.code)
-    return see_other(back, done)
 
 
 def _page_of(subject: HoldSubject | Archivable, subject_id: int) -> str:
@@ -178,10 +158,10 @@ async def void(
     lift: Annotated[bool, Form()] = False,
 ) -> Response:
     """Leaves a record known to be bad out of every figure, or lets it count again (REQ-G04)."""
-    centre, back = centre_of(request), _page_of(subject, subject_id)
-    now, change = centre.clock.now(), voids.lift if lift else voids.declare
-    try:
-        await centre.db.write(lambda s: change(s, subject, subject_id, why=why, staff_id=staff.staff_id, now=now))
-    except ArchiveRefusedError as error:
-        return refuse(request, back, error.code)
-    return see_other(back, "unvoided" if lift else "voided")
+    mark = voids.lift if lift else voids.declare
+    return await change(
+        request,
+        _page_of(subject, subject_id),
+        lambda s, now: mark(s, subject, subject_id, why=why, staff_id=staff.staff_id, now=now),
+        "unvoided" if lift else "voided",
+    )

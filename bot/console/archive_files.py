@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, HTTPException, Query, Request
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
-from bot.console.door import centre_of, language_of, refuse, render, require, see_other
+from bot.console.door import centre_of, change, language_of, render, require
 from bot.console.queries.archive_files import FilePage, file_page, register
 from bot.reports.archive import contents
 from bot.services.permissions import Function, Grant
 from bot.services.records import archive, archive_changes, loans, record_words
-from bot.services.records.archive import ArchiveRefusedError
 from bot.services.staffing.staff import SignedIn
 from store.tables import Archivable
 
@@ -51,7 +48,7 @@ async def gather(
     kind, _, number = record.partition(":")
     subject, subject_id = Archivable(kind), int(number)
     zone = centre.settings.zone
-    return await _change(
+    return await change(
         request,
         HOME,
         lambda s, now: archive.gather(s, subject, subject_id, shelf=shelf, zone=zone, staff_id=staff.staff_id, now=now),
@@ -92,7 +89,7 @@ async def show(request: Request, file_id: int, staff: Reader) -> Response:
 async def check(
     request: Request, file_id: int, staff: Checker, good: Annotated[bool, Form()] = False, note: Text = ""
 ) -> Response:
-    return await _change(
+    return await change(
         request,
         f"{HOME}/{file_id}",
         lambda s, now: archive.check(s, file_id, good=good, note=note, staff_id=staff.staff_id, now=now),
@@ -109,7 +106,7 @@ async def ask_change(
     new: Text = "",
     why: Text = "",
 ) -> Response:
-    return await _change(
+    return await change(
         request,
         f"{HOME}/{file_id}",
         lambda s, now: archive_changes.ask(s, file_id, field=field, new=new, why=why, staff_id=staff.staff_id, now=now),
@@ -126,7 +123,7 @@ async def decide_change(
     granted: Annotated[bool, Form()] = False,
     note: Text = "",
 ) -> Response:
-    return await _change(
+    return await change(
         request,
         f"{HOME}/{file_id}",
         lambda s, now: archive_changes.decide(
@@ -138,7 +135,7 @@ async def decide_change(
 
 @router.post("/files/{file_id}/loans")
 async def ask_loan(request: Request, file_id: int, staff: Reader, purpose: Text = "") -> Response:
-    return await _change(
+    return await change(
         request,
         f"{HOME}/{file_id}",
         lambda s, now: loans.ask(s, file_id, purpose=purpose, staff_id=staff.staff_id, now=now),
@@ -150,7 +147,7 @@ async def ask_loan(request: Request, file_id: int, staff: Reader, purpose: Text 
 async def decide_loan(
     request: Request, loan_id: int, staff: Lender, granted: Annotated[bool, Form()] = False, note: Text = ""
 ) -> Response:
-    return await _change(
+    return await change(
         request,
         HOME,
         lambda s, now: loans.decide(s, loan_id, granted=granted, note=note, staff_id=staff.staff_id, now=now),
@@ -161,7 +158,7 @@ async def decide_loan(
 @router.post("/loans/{loan_id}/register")
 async def register_loan(request: Request, loan_id: int, staff: Archivist) -> Response:
     lasts = centre_of(request).library.current.policies.retention.loan
-    return await _change(
+    return await change(
         request,
         HOME,
         lambda s, now: loans.register(s, loan_id, lasts=lasts, staff_id=staff.staff_id, now=now),
@@ -171,21 +168,9 @@ async def register_loan(request: Request, loan_id: int, staff: Archivist) -> Res
 
 @router.post("/loans/{loan_id}/return")
 async def give_back(request: Request, loan_id: int, staff: Reader) -> Response:
-    return await _change(
+    return await change(
         request,
         HOME,
         lambda s, now: loans.give_back(s, loan_id, staff_id=staff.staff_id, now=now),
         "loan_returned",
     )
-
-
-async def _change(request: Request, back: str, work: Callable[[Session, datetime], object], done: str) -> Response:
-    centre = centre_of(request)
-    now = centre.clock.now()
-    try:
-        await centre.db.write(lambda s: work(s, now))
-    except ArchiveRefusedError as error:
-        if error.code == "not_found":
-            raise HTTPException(404) from error
-        return refuse(request, back, error.code)
-    return see_other(back, done)

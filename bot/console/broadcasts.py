@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from starlette.responses import HTMLResponse, Response
 
 from bot.console.audience_form import Whom, choices
-from bot.console.door import centre_of, fragment, refuse, render, require, see_other
+from bot.console.door import centre_of, change, fragment, refuse, render, require
 from bot.console.live import live
 from bot.console.queries.announcements import PAGE, progress, staff_name
 from bot.console.queries.announcements import announcements as announcement_rows
@@ -29,7 +29,6 @@ from bot.services.announcements import (
     saved_audiences,
 )
 from bot.services.announcements.audience import audience_of
-from bot.services.announcements.broadcasts import BroadcastRefusedError
 from bot.services.i18n import N_
 from bot.services.permissions import Function
 from bot.services.plans.visit_lists import MAX_BYTES, UnreadableError
@@ -217,9 +216,8 @@ async def preview(
 @router.post("")
 async def create(request: Request, staff: Writer, form: Filled, incident: Annotated[int, Form()]) -> Response:
     centre = centre_of(request)
-    now = centre.clock.now()
 
-    def work(session: Session) -> int:
+    def work(session: Session, now: datetime) -> int:
         if form.save_as:
             saved_audiences.keep(session, form.save_as, form.audience, staff_id=staff.staff_id, now=now)
         return announcements.draft(
@@ -234,11 +232,11 @@ async def create(request: Request, staff: Writer, form: Filled, incident: Annota
             purpose=form.purpose,
         ).id
 
-    try:
-        broadcast_id = await centre.db.write(work)
-    except BroadcastRefusedError as refused:
-        return refuse(request, f"/console/incidents/{incident}", refused.code)
-    return see_other(f"/console/broadcasts/{broadcast_id}", "drafted")
+    return await change(request, f"/console/incidents/{incident}", work, "drafted", back=_page)
+
+
+def _page(broadcast_id: int) -> str:
+    return f"/console/broadcasts/{broadcast_id}"
 
 
 async def _context(request: Request, broadcast_id: int, staff: SignedIn) -> dict[str, Any]:
@@ -292,20 +290,6 @@ async def events(request: Request, broadcast_id: int, _: Reader) -> Response:
     return live(request, (f"broadcast:{broadcast_id}",), draw)
 
 
-async def _change(
-    request: Request, broadcast_id: int, said: str, work: Callable[[Session, datetime], object]
-) -> Response:
-    centre = centre_of(request)
-    now = centre.clock.now()
-    try:
-        await centre.db.write(lambda session: work(session, now))
-    except BroadcastRefusedError as refused:
-        if refused.code == "not_found":
-            raise HTTPException(404) from refused
-        return refuse(request, f"/console/broadcasts/{broadcast_id}", refused.code)
-    return see_other(f"/console/broadcasts/{broadcast_id}", said)
-
-
 @router.post("/{broadcast_id}/edit")
 async def edit(request: Request, broadcast_id: int, staff: Writer, form: Filled) -> Response:
     def work(session: Session, now: datetime) -> None:
@@ -324,7 +308,7 @@ async def edit(request: Request, broadcast_id: int, staff: Writer, form: Filled)
             purpose=form.purpose,
         )
 
-    return await _change(request, broadcast_id, "saved", work)
+    return await change(request, _page(broadcast_id), work)
 
 
 @router.post("/{broadcast_id}/list")
@@ -341,16 +325,16 @@ async def upload(
     try:
         found = await asyncio.to_thread(audience_lists.read_list, data)
     except UnreadableError:
-        return refuse(request, f"/console/broadcasts/{broadcast_id}", "list_unreadable")
+        return refuse(request, _page(broadcast_id), "list_unreadable")
     if not found.numbers:
-        return refuse(request, f"/console/broadcasts/{broadcast_id}", "list_empty")
-    return await _change(
+        return refuse(request, _page(broadcast_id), "list_empty")
+    return await change(
         request,
-        broadcast_id,
-        "list_added_some" if found.without else "list_added",
+        _page(broadcast_id),
         lambda s, now: audience_lists.add_list(
             s, centre, broadcast_id, found.numbers, revision=revision, staff_id=staff.staff_id, now=now
         ),
+        "list_added_some" if found.without else "list_added",
     )
 
 
@@ -373,7 +357,7 @@ async def approve(
         if launch:
             approvals.send(session, centre, broadcast_id, staff_id=staff.staff_id, now=now, override=reason)
 
-    return await _change(request, broadcast_id, "launched" if launch else "approved", work)
+    return await change(request, _page(broadcast_id), work, "launched" if launch else "approved")
 
 
 @router.post("/{broadcast_id}/launch")
@@ -381,33 +365,33 @@ async def launch(
     request: Request, broadcast_id: int, staff: Reader, reason: Annotated[str, Form(max_length=400)] = ""
 ) -> Response:
     centre = centre_of(request)
-    return await _change(
+    return await change(
         request,
-        broadcast_id,
-        "launched",
+        _page(broadcast_id),
         lambda s, now: approvals.send(s, centre, broadcast_id, staff_id=staff.staff_id, now=now, override=reason),
+        "launched",
     )
 
 
 @router.post("/{broadcast_id}/stop")
 async def stop(request: Request, broadcast_id: int, staff: Reader) -> Response:
     _commands(staff)
-    return await _change(
+    return await change(
         request,
-        broadcast_id,
-        "stopped",
+        _page(broadcast_id),
         lambda s, now: broadcasts.stop(s, broadcast_id, staff_id=staff.staff_id, now=now),
+        "stopped",
     )
 
 
 @router.post("/{broadcast_id}/resume")
 async def resume(request: Request, broadcast_id: int, staff: Reader) -> Response:
     _commands(staff)
-    return await _change(
+    return await change(
         request,
-        broadcast_id,
-        "resumed",
+        _page(broadcast_id),
         lambda s, now: broadcasts.resume(s, broadcast_id, staff_id=staff.staff_id, now=now),
+        "resumed",
     )
 
 
@@ -416,11 +400,11 @@ async def cancel(
     request: Request, broadcast_id: int, staff: Reader, why: Annotated[str, Form(max_length=400)] = ""
 ) -> Response:
     _commands(staff)
-    return await _change(
+    return await change(
         request,
-        broadcast_id,
-        "broadcast_cancelled",
+        _page(broadcast_id),
         lambda s, now: broadcasts.cancel(s, broadcast_id, staff_id=staff.staff_id, why=why, now=now),
+        "broadcast_cancelled",
     )
 
 
@@ -439,16 +423,11 @@ async def follow(
 ) -> Response:
     """Drafts an update, a correction or the all-clear, to the same people."""
     centre = centre_of(request)
-    now = centre.clock.now()
 
-    def work(session: Session) -> int:
+    def work(session: Session, now: datetime) -> int:
         if kind == "correction":
             return announcements.amend(session, broadcast_id, staff_id=staff.staff_id, now=now).id
         what = BroadcastKind(kind)
         return announcements.follow(session, centre, broadcast_id, what, staff_id=staff.staff_id, now=now).id
 
-    try:
-        draft_id = await centre.db.write(work)
-    except BroadcastRefusedError as refused:
-        return refuse(request, f"/console/broadcasts/{broadcast_id}", refused.code)
-    return see_other(f"/console/broadcasts/{draft_id}", "drafted")
+    return await change(request, _page(broadcast_id), work, "drafted", back=_page)

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from bot.console.callbacks import plan_names, plan_rings
-from bot.console.door import centre_of, language_of, refuse, render, require, see_other
+from bot.console.door import centre_of, change, language_of, refuse, render, require
 from bot.console.queries.archive import marks_of
 from bot.console.queries.callback_file import CallbackFile, callback_file, is_own, may_change
 from bot.console.queries.office import assignable
@@ -22,7 +22,7 @@ from bot.core.words import CallbackSource, FollowUpGroup
 from bot.reports.spreadsheet import FLAGS
 from bot.services import audit, contacts
 from bot.services.calls import bookings, callback_changes, calling_now, dialling
-from bot.services.calls.bookings import NotBookableError, slots_to_offer
+from bot.services.calls.bookings import slots_to_offer
 from bot.services.calls.callback_changes import CallbackRefusedError
 from bot.services.calls.waits import WAITS
 from bot.services.permissions import Function, Grant
@@ -107,12 +107,12 @@ async def book(
     rings: Way = "",
 ) -> Response:
     centre = centre_of(request)
-    now, back = centre.clock.now(), f"/console/callbacks/new?contact={contact}" + (f"&case={case}" if case else "")
+    back = f"/console/callbacks/new?contact={contact}" + (f"&case={case}" if case else "")
     moment = moment_of(slot or at, request)
     if moment is None:
         return refuse(request, back, "time_bad", status=422)
 
-    def work(session: Session) -> int:
+    def work(session: Session, now: datetime) -> int:
         if session.get(Contact, contact) is None:
             raise CallbackRefusedError("not_found")
         contact_id = contacts.survivor(session, contact)
@@ -134,15 +134,7 @@ async def book(
             now=now,
         ).id
 
-    try:
-        booked = await centre.db.write(work)
-    except CallbackRefusedError as error:
-        if error.code == "not_found":
-            raise HTTPException(404) from error
-        return refuse(request, back, error.code)
-    except NotBookableError:
-        return refuse(request, back, "outside_window")
-    return see_other(_page(booked), "saved")
+    return await change(request, back, work, back=_page)
 
 
 # ── one callback ──
@@ -357,27 +349,19 @@ async def _change(
     request: Request, callback_id: int, changer: SignedIn | None, work: Callable[[Session, datetime], object]
 ) -> Response:
     """Does it in one transaction. `changer` must manage the queue or own the entry; None: `work` asks by itself."""
-    centre = centre_of(request)
-    now = centre.clock.now()
-    page = _page(callback_id)
 
-    def allowed(session: Session) -> object:
+    def allowed(session: Session, now: datetime) -> object:
         callback = session.get(Callback, callback_id) if changer is not None else None
         if changer is not None and callback is not None and not may_change(callback, changer):
             raise HTTPException(403, "not within your role")
         return work(session, now)
 
-    try:
-        done = await centre.db.write(allowed)
-    except CallbackRefusedError as error:
-        if error.code == "not_found":
-            raise HTTPException(404) from error
-        return refuse(request, page, error.code)
-    except NotBookableError:
-        return refuse(request, page, "outside_window")
-    if isinstance(done, Callback):
-        page = _page(done.id)
-    return see_other(page, "saved")
+    return await change(
+        request,
+        _page(callback_id),
+        allowed,
+        back=lambda made: _page(made.id if isinstance(made, Callback) else callback_id),
+    )
 
 
 def _stands(session: Session, request: Request, callback_id: int) -> tuple[str, datetime | None] | None:

@@ -33,11 +33,11 @@ from bot.core.plan import Rings
 from bot.core.words import CallbackSource, CallbackState
 from bot.reports.spreadsheet import FLAGS
 from bot.services.calls import callback_changes, calling_now, recovery_calls
-from bot.services.calls.bookings import NotBookableError
 from bot.services.calls.callback_changes import CallbackRefusedError
 from bot.services.calls.waits import WAITS
 from bot.services.permissions import Function, Grant
 from bot.services.plans import followups, imports, pauses, plan_owners
+from bot.services.refusal import RefusedError
 from bot.services.staffing.staff import SignedIn
 from store.tables import Callback
 
@@ -203,10 +203,8 @@ async def several(
                     case _:
                         step = -1 if action is Together.FORWARD else 1
                         callback_changes.reorder(session, callback_id, callback.priority + step, **by)
-        except CallbackRefusedError as error:
+        except RefusedError as error:
             return error.code
-        except NotBookableError:
-            return "outside_window"
         return ""
 
     codes = await centre.db.write(lambda session: [one(session, *each) for each in picked])

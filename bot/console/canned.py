@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict
-from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Form, HTTPException, Request
-from sqlalchemy.orm import Session
+from fastapi import APIRouter, Depends, Form, Request
 from starlette.responses import JSONResponse, Response
 
 from bot.console.conversations import OnTheFloor, look
-from bot.console.door import centre_of, refuse, render, require, see_other
+from bot.console.door import centre_of, change, render, require
 from bot.services.desk import canned
-from bot.services.desk.canned import BLANKS, CannedRefusedError
+from bot.services.desk.canned import BLANKS
 from bot.services.intents import known_intents
 from bot.services.permissions import Function
 from bot.services.staffing.staff import SignedIn
@@ -37,14 +34,15 @@ async def page(request: Request, _: OnTheFloor) -> Response:
 async def add(
     request: Request, staff: Keeping, shortcut: Short = "", intent: Short = "", zh: Words = "", en: Words = ""
 ) -> Response:
-    return await _change(
+    return await change(
         request,
+        PAGE,
         lambda session, now: canned.keep(session, None, shortcut, intent, zh, en, staff_id=staff.staff_id, now=now),
     )
 
 
 @router.post("/canned/{reply_id}")
-async def change(
+async def edit(
     request: Request,
     staff: Keeping,
     reply_id: int,
@@ -53,15 +51,18 @@ async def change(
     zh: Words = "",
     en: Words = "",
 ) -> Response:
-    return await _change(
+    return await change(
         request,
+        PAGE,
         lambda session, now: canned.keep(session, reply_id, shortcut, intent, zh, en, staff_id=staff.staff_id, now=now),
     )
 
 
 @router.post("/canned/{reply_id}/drop")
 async def drop(request: Request, staff: Keeping, reply_id: int) -> Response:
-    return await _change(request, lambda session, now: canned.drop(session, reply_id, staff_id=staff.staff_id, now=now))
+    return await change(
+        request, PAGE, lambda session, now: canned.drop(session, reply_id, staff_id=staff.staff_id, now=now)
+    )
 
 
 @router.get("/conversations/{conversation_id}/canned")
@@ -71,15 +72,3 @@ async def offers(request: Request, conversation_id: int, staff: OnTheFloor) -> R
     await look(request, conversation_id, staff)
     found = await centre.db.read(lambda session: canned.offers(session, centre, conversation_id, staff.staff_id))
     return JSONResponse([asdict(offer) for offer in found])
-
-
-async def _change(request: Request, work: Callable[[Session, datetime], object]) -> Response:
-    centre = centre_of(request)
-    now = centre.clock.now()
-    try:
-        await centre.db.write(lambda session: work(session, now))
-    except CannedRefusedError as error:
-        return refuse(request, PAGE, error.code)
-    except LookupError as error:
-        raise HTTPException(404) from error
-    return see_other(PAGE, "saved")

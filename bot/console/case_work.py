@@ -3,7 +3,6 @@ shield against abuse (REQ-E04, E14, E16, E17, E20, B40)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Annotated
 
@@ -12,15 +11,16 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
+from bot.console import door
 from bot.console.cases import change
-from bot.console.door import centre_of, refuse, render, require, see_other
+from bot.console.door import centre_of, render, require
 from bot.console.queries.conversations import exchange, names_of_staff, visible
 from bot.console.queries.office import assignable
 from bot.services.casework import case_work, cases
 from bot.services.casework.cases import CaseRefusedError
 from bot.services.desk import abuse, hand_overs
-from bot.services.desk.escalations import EscalationRefusedError
 from bot.services.permissions import Function
+from bot.services.refusal import NotFoundError
 from bot.services.staffing.staff import SignedIn
 from store.tables import AbuseStep, Case, CaseTask, Conversation, HandOver, Incident, LinkKind
 
@@ -40,7 +40,6 @@ async def urgent(request: Request, case_id: int, staff: OnTheFloor, why: Short =
         staff,
         case_id,
         lambda s, now: case_work.make_urgent(s, centre, case_id, why, staff_id=staff.staff_id, now=now),
-        "saved",
     )
 
 
@@ -53,7 +52,7 @@ async def escalate(request: Request, case_id: int, staff: OnTheFloor, why: Short
         case = session.get_one(Case, case_id, with_for_update=True)
         case_work.ask_above(session, centre, case, why, staff_id=staff.staff_id, now=now)
 
-    return await change(request, staff, case_id, work, "saved")
+    return await change(request, staff, case_id, work)
 
 
 @router.post(f"{CASE}/pend")
@@ -63,14 +62,13 @@ async def pend(request: Request, case_id: int, staff: OnTheFloor, why: Short = "
         staff,
         case_id,
         lambda s, now: case_work.pend(s, case_id, why, staff_id=staff.staff_id, now=now),
-        "saved",
     )
 
 
 @router.post(f"{CASE}/go-on")
 async def go_on(request: Request, case_id: int, staff: OnTheFloor) -> Response:
     return await change(
-        request, staff, case_id, lambda s, now: case_work.go_on(s, case_id, staff_id=staff.staff_id, now=now), "saved"
+        request, staff, case_id, lambda s, now: case_work.go_on(s, case_id, staff_id=staff.staff_id, now=now)
     )
 
 
@@ -95,7 +93,7 @@ async def link(
             raise CaseRefusedError("link_unknown")
         case_work.link(session, case_id, kind, found, staff_id=staff.staff_id, now=now)
 
-    return await change(request, staff, case_id, work, "saved")
+    return await change(request, staff, case_id, work)
 
 
 @router.post(f"{CASE}/tasks")
@@ -115,7 +113,6 @@ async def add_task(
         lambda s, now: case_work.add_task(
             s, case_id, department, what, to, due_in=timedelta(hours=hours), staff_id=staff.staff_id, now=now
         ),
-        "saved",
     )
 
 
@@ -123,10 +120,10 @@ async def add_task(
 async def finish_task(request: Request, case_id: int, task_id: int, staff: OnTheFloor, result: Text = "") -> Response:
     def work(session: Session, now: datetime) -> None:
         if session.get_one(CaseTask, task_id).case_id != case_id:
-            raise LookupError(task_id)
+            raise NotFoundError
         case_work.finish_task(session, task_id, result, staff_id=staff.staff_id, now=now)
 
-    return await change(request, staff, case_id, work, "saved")
+    return await change(request, staff, case_id, work)
 
 
 @router.post(f"{CASE}/item")
@@ -153,7 +150,6 @@ async def register_item(
             staff_id=staff.staff_id,
             now=now,
         ),
-        "saved",
     )
 
 
@@ -164,7 +160,6 @@ async def confirm_item(request: Request, case_id: int, staff: OnTheFloor) -> Res
         staff,
         case_id,
         lambda s, now: case_work.confirm_item(s, case_id, staff_id=staff.staff_id, now=now),
-        "saved",
     )
 
 
@@ -190,7 +185,6 @@ async def return_item(
             staff_id=staff.staff_id,
             now=now,
         ),
-        "saved",
     )
 
 
@@ -224,27 +218,18 @@ async def give(request: Request, staff: OnTheFloor, to: Annotated[int, Form()], 
         for each in ticked
         if each.isascii() and each.isdecimal() and len(each) <= 18
     }
-    return await _listed(
+    return await door.change(
         request,
+        hand_overs.LINK,
         lambda s, now: hand_overs.hand_over(s, to, promises, note, staff_id=staff.staff_id, now=now),
     )
 
 
 @router.post(f"{hand_overs.LINK}/{{hand_over_id}}/confirm")
 async def confirm(request: Request, hand_over_id: int, staff: OnTheFloor) -> Response:
-    return await _listed(request, lambda s, now: hand_overs.confirm(s, hand_over_id, staff_id=staff.staff_id, now=now))
-
-
-async def _listed(request: Request, work: Callable[[Session, datetime], object]) -> Response:
-    centre = centre_of(request)
-    now = centre.clock.now()
-    try:
-        await centre.db.write(lambda session: work(session, now))
-    except CaseRefusedError as error:
-        return refuse(request, hand_overs.LINK, error.code)
-    except LookupError as error:
-        raise HTTPException(404) from error
-    return see_other(hand_overs.LINK, "saved")
+    return await door.change(
+        request, hand_overs.LINK, lambda s, now: hand_overs.confirm(s, hand_over_id, staff_id=staff.staff_id, now=now)
+    )
 
 
 # ── the shield ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -280,14 +265,8 @@ async def take_step(
     request: Request, conversation_id: int, staff: OnTheFloor, step: Annotated[AbuseStep, Form()], note: Text = ""
 ) -> Response:
     centre = centre_of(request)
-    now = centre.clock.now()
-    page = f"/console/conversations/{conversation_id}/abuse"
-    try:
-        await centre.db.write(
-            lambda s: abuse.take_step(s, centre, conversation_id, step, note, staff_id=staff.staff_id, now=now)
-        )
-    except EscalationRefusedError as error:
-        return refuse(request, page, error.code)
-    except LookupError as error:
-        raise HTTPException(404) from error
-    return see_other(page, "saved")
+    return await door.change(
+        request,
+        f"/console/conversations/{conversation_id}/abuse",
+        lambda s, now: abuse.take_step(s, centre, conversation_id, step, note, staff_id=staff.staff_id, now=now),
+    )

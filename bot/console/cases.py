@@ -11,8 +11,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
-from bot.console import notices
-from bot.console.door import centre_of, refuse, render, require, see_other
+from bot.console import door, notices
+from bot.console.door import centre_of, refuse, render, require
 from bot.console.queries.archive import marks_of
 from bot.console.queries.cases import PAGE, CaseView, case_file, case_rows, cases_in, seen_by, work_on
 from bot.console.queries.office import assignable
@@ -27,12 +27,14 @@ from bot.services.centre import Centre
 from bot.services.desk.wrap_up import CASE_WRAP_UPS
 from bot.services.permissions import Function
 from bot.services.records import locked
+from bot.services.refusal import NotFoundError
 from bot.services.staffing.staff import SignedIn
 from store.tables import Archivable, Case, Contact
 
 router = APIRouter(prefix="/console/cases", include_in_schema=False)
 OnTheFloor = Annotated[SignedIn, Depends(require(Function.HANDLE_QUEUE))]
 Text = Annotated[str, Form(max_length=4000)]
+HOME = "/console/cases"
 
 
 @router.get("")
@@ -96,10 +98,9 @@ async def open_new(
     wish: Text = "",
 ) -> Response:
     centre = centre_of(request)
-    now = centre.clock.now()
     facts = {"about": about, "words": words, "loss": loss, "evidence": evidence, "wish": wish}
 
-    def work(session: Session) -> int:
+    def work(session: Session, now: datetime) -> int:
         contact_id = contact or _met(session, centre, phone, name, now)
         return open_by_hand(
             session,
@@ -115,18 +116,15 @@ async def open_new(
             now=now,
         ).id
 
-    try:
-        case_id = await centre.db.write(work)
-    except CaseRefusedError as error:
-        return refuse(request, "/console/cases/new", error.code, status=422)
-    except contacts.BadPhoneError:
-        return refuse(request, "/console/cases/new", "phone_bad", status=422)
-    return see_other(f"/console/cases/{case_id}", "saved")
+    return await door.change(request, f"{HOME}/new", work, back=lambda case_id: f"{HOME}/{case_id}", status=422)
 
 
 def _met(session: Session, centre: Centre, phone: str, name: str, now: datetime) -> int:
     """The contact behind the number the customer gave."""
-    number = contacts.phone_number(phone)
+    try:
+        number = contacts.phone_number(phone)
+    except contacts.BadPhoneError:
+        raise CaseRefusedError("phone_bad") from None
     settings = centre.settings
     known = contacts.meet(
         session, ChannelName.VOICE, number, language=settings.language, zone=settings.timezone, now=now
@@ -179,7 +177,7 @@ async def assign(request: Request, case_id: int, staff: OnTheFloor, to: Annotate
 @router.post("/{case_id}/note")
 async def note(request: Request, case_id: int, staff: OnTheFloor, text: Text = "") -> Response:
     if not text.strip():
-        return refuse(request, f"/console/cases/{case_id}", "text_empty", status=422)
+        return refuse(request, f"{HOME}/{case_id}", "text_empty", status=422)
 
     def work(session: Session, now: datetime) -> None:
         session.get_one(Case, case_id)
@@ -217,7 +215,7 @@ async def close(
 @router.post("/{case_id}/reopen")
 async def reopen(request: Request, case_id: int, staff: OnTheFloor, text: Text = "") -> Response:
     if not text.strip():
-        return refuse(request, f"/console/cases/{case_id}", "text_empty", status=422)
+        return refuse(request, f"{HOME}/{case_id}", "text_empty", status=422)
     return await change(
         request,
         staff,
@@ -225,29 +223,19 @@ async def reopen(request: Request, case_id: int, staff: OnTheFloor, text: Text =
         lambda session, now: cases.reopen(
             session, centre_of(request), case_id, text.strip(), now=now, staff_id=staff.staff_id
         ),
-        "saved",
     )
 
 
 async def change(
-    request: Request, staff: SignedIn, case_id: int, work: Callable[[Session, datetime], object], done: str
+    request: Request, staff: SignedIn, case_id: int, work: Callable[[Session, datetime], object], done: str = "saved"
 ) -> Response:
     """Does `work` on a case the person may see, and leads back to it."""
-    centre = centre_of(request)
-    now = centre.clock.now()
-    page = f"/console/cases/{case_id}"
 
-    def seen(session: Session) -> None:
+    def seen(session: Session, now: datetime) -> None:
         if session.scalar(select(Case.id).where(Case.id == case_id, seen_by(staff))) is None:
-            raise LookupError(case_id)
+            raise NotFoundError
         if locked.is_locked(session, Archivable.CASE, case_id):
             raise CaseRefusedError("archived")
         work(session, now)
 
-    try:
-        await centre.db.write(seen)
-    except CaseRefusedError as error:
-        return refuse(request, page, error.code)
-    except LookupError as error:
-        raise HTTPException(404) from error
-    return see_other(page, done)
+    return await door.change(request, f"{HOME}/{case_id}", seen, done)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -10,7 +11,7 @@ from fastapi import APIRouter, Depends, Form, HTTPException, Query, Request
 from sqlalchemy.orm import Session
 from starlette.responses import RedirectResponse, Response
 
-from bot.console.door import centre_of, refuse, render, require, see_other
+from bot.console.door import centre_of, change, render, require
 from bot.console.queries.archive import marks_of
 from bot.console.queries.people import Card, card
 from bot.console.queries.timeline import timeline
@@ -20,7 +21,6 @@ from bot.services import audit, contacts
 from bot.services.calls import callbacks
 from bot.services.permissions import Function
 from bot.services.records import privacy_requests, unmasking
-from bot.services.records.unmasking import UnmaskRefusedError
 from bot.services.staffing.staff import SignedIn
 from store.tables import Contact
 
@@ -87,17 +87,15 @@ async def unmask(
 ) -> Response:
     """Shows the numbers and addresses for a while, on the page it was asked from."""
     centre = centre_of(request)
-    now = centre.clock.now()
     page = back if re.fullmatch(r"/console/[a-z]+/\d+", back) else f"/console/contacts/{contact_id}"
-    try:
-        await centre.db.write(
-            lambda s: unmasking.unmask(
-                s, centre, contact_id, staff_id=staff.staff_id, reason=reason, note=note, now=now
-            )
-        )
-    except UnmaskRefusedError as error:
-        return refuse(request, page, error.code)
-    return see_other(page)
+    return await change(
+        request,
+        page,
+        lambda s, now: unmasking.unmask(
+            s, centre, contact_id, staff_id=staff.staff_id, reason=reason, note=note, now=now
+        ),
+        None,
+    )
 
 
 @router.post("/{contact_id}/consent")
@@ -109,12 +107,10 @@ async def consent(
     granted: Annotated[bool, Form()] = False,
 ) -> Response:
     """What the customer said about being contacted, as they told a colleague; calls they no longer want end at once."""
-    centre = centre_of(request)
-    now = centre.clock.now()
+    if scope not in SCOPES:
+        raise HTTPException(404)
 
-    def work(session: Session) -> None:
-        if scope not in SCOPES:
-            raise LookupError(scope)
+    def work(session: Session, now: datetime) -> None:
         person = contacts.survivor(session, session.get_one(Contact, contact_id).id)
         contacts.consent(session, person, scope, granted, f"{BY_STAFF} {staff.staff_id}", now)
         session.flush()
@@ -131,11 +127,7 @@ async def consent(
             granted=granted,
         )
 
-    try:
-        await centre.db.write(work)
-    except LookupError as error:
-        raise HTTPException(404) from error
-    return see_other(f"/console/contacts/{contact_id}", "saved")
+    return await change(request, f"/console/contacts/{contact_id}", work)
 
 
 def oversees(staff: SignedIn) -> bool:

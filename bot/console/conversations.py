@@ -14,7 +14,18 @@ from sqlalchemy.orm import Session
 from sse_starlette import ServerSentEvent
 from starlette.responses import JSONResponse, Response
 
-from bot.console.door import centre_of, fragment, language_of, refuse, render, require, see_other, wants_json
+from bot.console.door import (
+    centre_of,
+    change,
+    fragment,
+    language_of,
+    refuse,
+    render,
+    require,
+    see_other,
+    wants_json,
+    write,
+)
 from bot.console.floor import talks_of
 from bot.console.live import Beside, live
 from bot.console.queries.archive import marks_of
@@ -30,11 +41,10 @@ from bot.services.conversation.conversations import MAX_TEXT, Line
 from bot.services.conversation.inbox import TooLongError, clean
 from bot.services.desk import agent_lines, escalations, spokesperson
 from bot.services.desk.agent_lines import Standing, Typed, Written
-from bot.services.desk.escalations import EscalationRefusedError
 from bot.services.desk.wrap_up import WRAP_UPS
-from bot.services.facts import facts
 from bot.services.permissions import Function
 from bot.services.queues import HANDED
+from bot.services.refusal import RefusedError
 from bot.services.staffing.staff import SignedIn
 
 router = APIRouter(prefix="/console/conversations", include_in_schema=False)
@@ -212,8 +222,9 @@ async def claim(request: Request, conversation_id: int, staff: OnTheFloor) -> Re
 async def take_over(request: Request, conversation_id: int, staff: Supervising) -> Response:
     return await change(
         request,
-        conversation_id,
+        page_of(conversation_id),
         lambda session, now: escalations.take_over(session, conversation_id, staff.staff_id, now),
+        None,
     )
 
 
@@ -237,8 +248,9 @@ async def again(request: Request, conversation_id: int, seq: int, staff: OnTheFl
     """A line that failed goes out once more."""
     return await change(
         request,
-        conversation_id,
+        page_of(conversation_id),
         lambda session, now: agent_lines.again(session, conversation_id, seq, staff.staff_id, now),
+        None,
     )
 
 
@@ -265,10 +277,10 @@ async def typing(request: Request, conversation_id: int, _: OnTheFloor) -> Respo
 async def release(request: Request, conversation_id: int, staff: OnTheFloor) -> Response:
     return await change(
         request,
-        conversation_id,
+        page_of(conversation_id),
         lambda session, now: escalations.release(session, conversation_id, staff.staff_id, now),
-        done="released",
-        to="/console",
+        "released",
+        back="/console",
     )
 
 
@@ -276,10 +288,10 @@ async def release(request: Request, conversation_id: int, staff: OnTheFloor) -> 
 async def hand_back(request: Request, conversation_id: int, staff: OnTheFloor) -> Response:
     return await change(
         request,
-        conversation_id,
+        page_of(conversation_id),
         lambda session, now: escalations.hand_back(session, conversation_id, staff.staff_id, now),
-        done="handed_back",
-        to="/console",
+        "handed_back",
+        back="/console",
     )
 
 
@@ -295,12 +307,12 @@ async def close(
     code = wrap_up if wrap_up in WRAP_UPS else ""
     return await change(
         request,
-        conversation_id,
+        page_of(conversation_id),
         lambda session, now: escalations.close(
             session, centre, conversation_id, staff.staff_id, code, wrap_up_note, now
         ),
-        done="wrapped_up",
-        to="/console",
+        "wrapped_up",
+        back="/console",
     )
 
 
@@ -332,30 +344,6 @@ def _seen(session: Session, contact_id: int, staff: SignedIn, now: datetime) -> 
     audit.record(session, "contact.seen", "contact", contact_id, now=now, staff_id=staff.staff_id)
 
 
-async def write(request: Request, work: Callable[[Session, datetime], T]) -> T:
-    centre = centre_of(request)
-    now = centre.clock.now()
-    return await facts.write(centre, lambda session: work(session, now))
-
-
-async def change(
-    request: Request,
-    conversation_id: int,
-    work: Callable[[Session, datetime], object],
-    *,
-    done: str | None = None,
-    to: str | None = None,
-) -> Response:
-    """Runs a change and goes on to `to` with the notice `done`; a refusal is told on the conversation's page."""
-    try:
-        await write(request, work)
-    except EscalationRefusedError as error:
-        return refuse(request, page_of(conversation_id), error.code)
-    except LookupError as error:
-        raise HTTPException(404) from error
-    return see_other(to or page_of(conversation_id), done)
-
-
 async def _write_line(
     request: Request, conversation_id: int, text: str, work: Callable[[Session, datetime, str], int]
 ) -> Response:
@@ -367,8 +355,6 @@ async def _write_line(
         seq = await write(request, lambda session, now: work(session, now, words))
     except TooLongError:
         return refuse(request, page, "text_long", status=413)
-    except EscalationRefusedError as error:
+    except RefusedError as error:
         return refuse(request, page, error.code)
-    except LookupError as error:
-        raise HTTPException(404) from error
     return JSONResponse({"seq": seq}) if wants_json(request) else see_other(page)

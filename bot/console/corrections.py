@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Form, HTTPException, Request
+from fastapi import APIRouter, Depends, Form, Request
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
-from bot.console.door import centre_of, refuse, render, require, see_other
+from bot.console.door import centre_of, change, render, require
 from bot.console.queries.people import own_contact
 from bot.services.permissions import Function, Grant
 from bot.services.records import corrections
@@ -48,24 +49,17 @@ async def correct(
     back: Annotated[str, Form(max_length=200)] = "",
 ) -> Response:
     """Made at once by whoever may, proposed by the others, and then on their own matters alone."""
-    centre, now = centre_of(request), centre_of(request).clock.now()
     page = back if re.fullmatch(r"/console/[a-z]+/\d+", back) else "/console"
 
-    def work(session: Session) -> CorrectionState:
-        if subject not in corrections.FIELDS:
-            raise LookupError(subject)
+    def work(session: Session, now: datetime) -> CorrectionState:
         corrections.value_of(session, subject, subject_id, field)
         if not staff.may(Function.CORRECT_RECORD, *MAKES) and not _own(session, subject, subject_id, staff.staff_id):
             raise CorrectionRefusedError("not_allowed")
         return corrections.correct(session, subject, subject_id, field, new, why, staff=staff, now=now)
 
-    try:
-        state = await centre.db.write(work)
-    except CorrectionRefusedError as error:
-        return refuse(request, page, error.code)
-    except (LookupError, AttributeError) as error:
-        raise HTTPException(404) from error
-    return see_other(page, "corrected" if state is CorrectionState.MADE else "correction_proposed")
+    return await change(
+        request, page, work, lambda state: "corrected" if state is CorrectionState.MADE else "correction_proposed"
+    )
 
 
 def _own(session: Session, subject: str, subject_id: int, staff_id: int) -> bool:
@@ -78,9 +72,8 @@ def _own(session: Session, subject: str, subject_id: int, staff_id: int) -> bool
 async def decide(
     request: Request, correction_id: int, staff: Corrector, yes: Annotated[bool, Form()] = False
 ) -> Response:
-    centre, now = centre_of(request), centre_of(request).clock.now()
-    try:
-        await centre.db.write(lambda s: corrections.decide(s, correction_id, yes=yes, staff=staff, now=now))
-    except CorrectionRefusedError as error:
-        return refuse(request, corrections.PAGE, error.code)
-    return see_other(corrections.PAGE, "saved")
+    return await change(
+        request,
+        corrections.PAGE,
+        lambda s, now: corrections.decide(s, correction_id, yes=yes, staff=staff, now=now),
+    )

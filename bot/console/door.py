@@ -14,25 +14,30 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 import ua_parser
 from fastapi import HTTPException, Request
+from sqlalchemy.orm import Session
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from bot.console import names, notices
 from bot.core.words import Language
 from bot.services.centre import Centre
 from bot.services.desk.wrap_up import ENDINGS, WRAP_UPS
+from bot.services.facts import facts
 from bot.services.i18n import N_
 from bot.services.intents import intent_name
 from bot.services.permissions import Function, Grant
+from bot.services.refusal import RefusedError
 from bot.services.staffing import sign_in
 from bot.services.staffing.sign_in import SEEN_EVERY, SESSION_LIFE, Caller
 from bot.services.staffing.staff import SignedIn
 
+T = TypeVar("T")
 COOKIE = "hotline_session"
 SECOND_FACTOR = "/console/me/second-factor"
 FILES = {
@@ -157,11 +162,40 @@ def wants_json(request: Request) -> bool:
 
 
 def refuse(request: Request, path: str, code: str, *, status: int = 409, who: str = "") -> Response:
-    """Says kindly why not: on `path` for a plain form, as {"error": …} for the page's script. `who` is a colleague."""
+    """Says kindly why not: on `path` for a plain form, as {"error": …} for the page's script. `who` is a colleague.
+    What is not there is a 404."""
+    if code == "not_found":
+        raise HTTPException(404)
     if not wants_json(request):
         return see_other(f"{path}?{urlencode({'who': who})}" if who else path, code)
     message = request.app.state.look.text(request, notices.REFUSED.get(code, notices.FAILED))
     return JSONResponse({"error": message, "code": code}, status)
+
+
+async def change(
+    request: Request,
+    page: str,
+    work: Callable[[Session, datetime], T],
+    done: str | Callable[[T], str] | None = "saved",
+    *,
+    back: str | Callable[[T], str] | None = None,
+    status: int = 409,
+) -> Response:
+    """Does `work` in one transaction and goes on to `back` (else `page`) with the notice `done`; either may be told by
+    what came of it. Where it is refused `page` says why, to its script with `status`."""
+    try:
+        made = await write(request, work)
+    except RefusedError as refused:
+        return refuse(request, page, refused.code, status=status)
+    to, said = (each(made) if callable(each) else each for each in (back, done))
+    return see_other(to or page, said)
+
+
+async def write(request: Request, work: Callable[[Session, datetime], T]) -> T:
+    """One transaction at the centre's time; `work` may run a flow."""
+    centre = centre_of(request)
+    now = centre.clock.now()
+    return await facts.write(centre, lambda session: work(session, now))
 
 
 def is_secure(request: Request) -> bool:

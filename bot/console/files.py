@@ -12,16 +12,16 @@ from sqlalchemy.orm import Session
 from starlette.datastructures import UploadFile
 from starlette.responses import JSONResponse, Response
 
-from bot.console.conversations import page_of, read_written, write
-from bot.console.door import centre_of, refuse, require, see_other, wants_json
+from bot.console.conversations import page_of, read_written
+from bot.console.door import centre_of, refuse, require, see_other, wants_json, write
 from bot.console.queries.conversations import visible
 from bot.core.media import MAX_BYTES, MediaState, claimed_type, is_what_it_says, kind_of, refusal, safe_name
 from bot.core.media import Attachment as Attached
 from bot.services.conversation import media
 from bot.services.desk import agent_lines
 from bot.services.desk.agent_lines import Kept
-from bot.services.desk.escalations import EscalationRefusedError
 from bot.services.permissions import Function
+from bot.services.refusal import RefusedError
 from bot.services.staffing.staff import SignedIn
 from bot.web.files import OURS_ALONE, hand_over
 from store.tables import Attachment
@@ -84,10 +84,8 @@ async def send(request: Request, conversation_id: int, staff: OnTheFloor) -> Res
                 session, centre, conversation_id, staff.staff_id, kept, now, written
             ),
         )
-    except EscalationRefusedError as error:
+    except RefusedError as error:
         return refuse(request, page, error.code)
-    except LookupError as error:
-        raise HTTPException(404) from error
     finally:
         if seq is None:
             await media.remove(centre, kept.file)

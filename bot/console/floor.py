@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from datetime import datetime
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated
 
@@ -11,13 +10,12 @@ from fastapi import APIRouter, Depends, Form, HTTPException, Request
 from sqlalchemy.orm import Session
 from starlette.responses import RedirectResponse, Response
 
-from bot.console.door import SECTIONS, centre_of, fragment, refuse, render, require, see_other
+from bot.console.door import FLOOR, SECTIONS, centre_of, change, fragment, refuse, render, require, see_other
 from bot.console.live import Beside, live
 from bot.console.queries.floor import Floor, Talks, floor, talks
 from bot.console.shared import shared_of
 from bot.core.words import Presence
 from bot.services.desk import occupancy
-from bot.services.desk.occupancy import OccupancyRefusedError
 from bot.services.escalation import alerts, ladders, staff_answers
 from bot.services.escalation.staff_answers import Answered
 from bot.services.permissions import Function
@@ -134,8 +132,9 @@ async def decide(
     request: Request, proposal_id: int, staff: Supervising, decision: Annotated[Decision, Form()], why: Why = ""
 ) -> Response:
     centre = centre_of(request)
-    return await _change(
+    return await change(
         request,
+        FLOOR,
         lambda session, now: occupancy.decide(
             session,
             centre,
@@ -152,26 +151,15 @@ async def decide(
 async def start_surge(
     request: Request, staff: Supervising, level: Annotated[int, Form(ge=1, le=3)], why: Why = ""
 ) -> Response:
-    return await _change(
+    return await change(
         request,
+        FLOOR,
         lambda session, now: occupancy.start_surge(session, level, staff_id=staff.staff_id, why=why, now=now),
     )
 
 
 @router.post("/surge/end")
 async def end_surge(request: Request, staff: Supervising, why: Why = "") -> Response:
-    return await _change(
-        request, lambda session, now: occupancy.end_surge(session, staff_id=staff.staff_id, why=why, now=now)
+    return await change(
+        request, FLOOR, lambda session, now: occupancy.end_surge(session, staff_id=staff.staff_id, why=why, now=now)
     )
-
-
-async def _change(request: Request, work: Callable[[Session, datetime], object]) -> Response:
-    centre = centre_of(request)
-    now = centre.clock.now()
-    try:
-        await centre.db.write(lambda session: work(session, now))
-    except OccupancyRefusedError as error:
-        return refuse(request, "/console", error.code)
-    except LookupError as error:
-        raise HTTPException(404) from error
-    return see_other("/console", "saved")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -13,7 +13,18 @@ from sqlalchemy.orm import Session
 from starlette.datastructures import UploadFile
 from starlette.responses import HTMLResponse, Response
 
-from bot.console.door import attachment, centre_of, fragment, language_of, refuse, render, require, see_other
+from bot.console.door import (
+    attachment,
+    centre_of,
+    change,
+    fragment,
+    language_of,
+    refuse,
+    render,
+    require,
+    see_other,
+    write,
+)
 from bot.console.live import live
 from bot.core.words import Language
 from bot.reports.faulty_rows import faulty_rows
@@ -178,11 +189,10 @@ def _problems(session: Session, job: ImportJob) -> list[Problem]:
 @router.post("/{job_id}/columns")
 async def columns(request: Request, job_id: JobId, staff: Manages, column: Columns = None) -> Response:
     """What each column is, in the file's order; the page's script gets the preview alone."""
-    refused = await _change(
-        request, job_id, lambda s, _: import_jobs.map_columns(s, job_id, column or (), staff_id=staff.staff_id)
-    )
-    if refused is not None:
-        return refused
+    try:
+        await write(request, lambda s, _: import_jobs.map_columns(s, job_id, column or (), staff_id=staff.staff_id))
+    except ImportRefusedError as error:
+        return refuse(request, _page(job_id), error.code, status=422)
     if "fragment" not in request.headers.get("accept", ""):
         return see_other(_page(job_id))
     seen = await _seen(request, job_id, staff)
@@ -197,31 +207,20 @@ async def start(request: Request, job_id: JobId, staff: Manages, column: Columns
         import_jobs.map_columns(session, job_id, column or (), staff_id=staff.staff_id)
         import_jobs.start(session, job_id, staff_id=staff.staff_id, now=now)
 
-    return await _change(request, job_id, work) or see_other(_page(job_id))
+    return await change(request, _page(job_id), work, None, status=422)
 
 
 @router.post("/{job_id}/cancel")
 async def cancel(request: Request, job_id: JobId, staff: Manages) -> Response:
     """Whoever brought it, or manages the queue, stops it."""
-
-    def work(session: Session, now: datetime) -> bool:
-        job = import_jobs.cancel(session, job_id, staff_id=staff.staff_id, now=now)
-        return job.run_id is not None
-
-    return await _change(request, job_id, work) or see_other(HERE, "import_cancelled")
-
-
-async def _change(request: Request, job_id: int, work: Callable[[Session, datetime], object]) -> Response | None:
-    """Does it in one transaction; what is answered where it was refused."""
-    centre = centre_of(request)
-    now = centre.clock.now()
-    try:
-        await centre.db.write(lambda session: work(session, now))
-    except ImportRefusedError as error:
-        if error.code == "not_found":
-            raise HTTPException(404) from error
-        return refuse(request, _page(job_id), error.code, status=422)
-    return None
+    return await change(
+        request,
+        _page(job_id),
+        lambda s, now: import_jobs.cancel(s, job_id, staff_id=staff.staff_id, now=now),
+        "import_cancelled",
+        back=HERE,
+        status=422,
+    )
 
 
 @router.get("/{job_id}/faults.{kind}")

@@ -7,17 +7,16 @@ import asyncio
 from datetime import date, datetime, time
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Form, HTTPException, Request
+from fastapi import APIRouter, Depends, Form, Request
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
-from bot.console.door import attachment, centre_of, require
-from bot.console.incidents import Line, Reader, Text, change
+from bot.console.door import attachment, centre_of, change, require
+from bot.console.incidents import Line, Reader, Text, page_of
 from bot.core.words import Language
 from bot.reports.incidents import Document, Report, documents, written
 from bot.services import audit
 from bot.services.incidents import incident_costs, incident_record, incident_steps, incidents
-from bot.services.incidents.incident_file import IncidentRefusedError
 from bot.services.permissions import Function, Grant
 from bot.services.staffing.staff import SignedIn
 
@@ -30,9 +29,9 @@ Number = Annotated[str, Form(max_length=24)]
 async def done(request: Request, incident_id: int, step_id: int, staff: Reader, text: Text = "") -> Response:
     return await change(
         request,
-        incident_id,
-        "plan_step_done",
+        page_of(incident_id),
         lambda s, now: incident_steps.done(s, step_id, staff_id=staff.staff_id, result=text, now=now),
+        "plan_step_done",
     )
 
 
@@ -40,8 +39,7 @@ async def done(request: Request, incident_id: int, step_id: int, staff: Reader, 
 async def drop(request: Request, incident_id: int, step_id: int, staff: Reader, text: Text = "") -> Response:
     return await change(
         request,
-        incident_id,
-        "saved",
+        page_of(incident_id),
         lambda s, now: incident_steps.drop(s, step_id, staff_id=staff.staff_id, why=text, now=now),
     )
 
@@ -50,9 +48,9 @@ async def drop(request: Request, incident_id: int, step_id: int, staff: Reader, 
 async def acknowledge(request: Request, incident_id: int, step_id: int, staff: Reader) -> Response:
     return await change(
         request,
-        incident_id,
-        "acknowledged",
+        page_of(incident_id),
         lambda s, now: incident_steps.acknowledge(s, step_id, staff_id=staff.staff_id, now=now),
+        "acknowledged",
     )
 
 
@@ -63,8 +61,7 @@ async def plan(
     centre = centre_of(request)
     return await change(
         request,
-        incident_id,
-        "saved",
+        page_of(incident_id),
         lambda s, now: incidents.start_plan(s, centre, incident_id, plan, staff_id=staff.staff_id, now=now),
     )
 
@@ -76,8 +73,7 @@ async def facts(request: Request, incident_id: int, staff: Handler) -> Response:
     given = await _fields(request)
     return await change(
         request,
-        incident_id,
-        "saved",
+        page_of(incident_id),
         lambda s, now: incident_record.enter_facts(s, centre, incident_id, given, staff_id=staff.staff_id, now=now),
     )
 
@@ -93,8 +89,7 @@ async def grade(
     centre = centre_of(request)
     return await change(
         request,
-        incident_id,
-        "saved",
+        page_of(incident_id),
         lambda s, now: incident_record.confirm_grade(
             s, centre, incident_id, grade, staff_id=staff.staff_id, why=why, now=now
         ),
@@ -106,8 +101,7 @@ async def form(request: Request, incident_id: int, form: str, staff: Handler) ->
     given = await _fields(request)
     return await change(
         request,
-        incident_id,
-        "saved",
+        page_of(incident_id),
         lambda s, now: incident_record.fill(s, incident_id, form, given, staff_id=staff.staff_id, now=now),
     )
 
@@ -128,9 +122,9 @@ async def cost(
     centre = centre_of(request)
     return await change(
         request,
-        incident_id,
-        "noted",
+        page_of(incident_id),
         lambda s, now: incident_costs.add(s, centre, incident_id, amount, what, staff_id=staff.staff_id, now=now),
+        "noted",
     )
 
 
@@ -149,8 +143,7 @@ async def action(
     at = datetime.combine(day, time(18, 0), tzinfo=centre.settings.zone)
     return await change(
         request,
-        incident_id,
-        "saved",
+        page_of(incident_id),
         lambda s, now: incident_record.add_action(s, incident_id, what, owner, at, staff_id=staff.staff_id, now=now),
     )
 
@@ -168,10 +161,7 @@ async def document(request: Request, incident_id: int, kind: str, form: Document
         audit.record(session, "incident.document", "incident", incident_id, now=now, staff_id=staff.staff_id, kind=kind)
         return found
 
-    try:
-        report = await centre.db.write(gather)
-    except IncidentRefusedError as refused:
-        raise HTTPException(404) from refused
+    report = await centre.db.write(gather)
     content = await asyncio.to_thread(written, report, form)
     name = f"incident-{incident_id}-{kind}.{form.value}"
     return attachment(content, name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Form, HTTPException, Request
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
-from bot.console.door import centre_of, fragment, refuse, render, require, see_other
+from bot.console.door import centre_of, change, fragment, refuse, render, require, see_other
 from bot.console.live import live
 from bot.console.queries.archive import marks_of
 from bot.console.queries.incidents import IncidentFile, board, incident_file, reports_of
@@ -20,10 +20,8 @@ from bot.core.retention import HoldSubject
 from bot.core.words import Role
 from bot.services.announcements import announcements
 from bot.services.announcements.audience import known_buildings
-from bot.services.announcements.broadcasts import BroadcastRefusedError
 from bot.services.centre import Centre
 from bot.services.incidents import incident_record, incidents, seats
-from bot.services.incidents.incident_file import IncidentRefusedError
 from bot.services.incidents.incident_types import catalogue
 from bot.services.incidents.incident_words import BECAUSE, ENTRIES, GAPS, GRADES, PLANS, QUESTIONS, REACHES
 from bot.services.permissions import Function, Grant
@@ -85,11 +83,10 @@ async def report(
 ) -> Response:
     """Somebody noticed something; agents report, others may go on from there."""
     centre = centre_of(request)
-    now = centre.clock.now()
     if code not in catalogue(centre).types:
         raise HTTPException(422)
 
-    def work(session: Session) -> int:
+    def work(session: Session, now: datetime) -> int:
         return incidents.report(
             session,
             centre,
@@ -103,11 +100,11 @@ async def report(
             drill=drill,
         ).id
 
-    try:
-        incident_id = await centre.db.write(work)
-    except IncidentRefusedError as refused:
-        return refuse(request, "/console/incidents", refused.code)
-    return see_other(f"/console/incidents/{incident_id}", "incident_reported")
+    return await change(request, "/console/incidents", work, "incident_reported", back=page_of)
+
+
+def page_of(incident_id: int) -> str:
+    return f"/console/incidents/{incident_id}"
 
 
 def split(names: str) -> list[str]:
@@ -189,20 +186,6 @@ async def events(request: Request, incident_id: int, _: Reader) -> Response:
     return live(request, (f"incident:{incident_id}", "broadcasts"), draw)
 
 
-async def change(
-    request: Request, incident_id: int, said: str, work: Callable[[Session, datetime], object]
-) -> Response:
-    centre = centre_of(request)
-    now = centre.clock.now()
-    try:
-        await centre.db.write(lambda session: work(session, now))
-    except (IncidentRefusedError, BroadcastRefusedError) as refused:
-        if refused.code == "not_found":
-            raise HTTPException(404) from refused
-        return refuse(request, f"/console/incidents/{incident_id}", refused.code)
-    return see_other(f"/console/incidents/{incident_id}", said)
-
-
 @router.post("/{incident_id}/confirm")
 async def confirm(
     request: Request,
@@ -212,8 +195,7 @@ async def confirm(
 ) -> Response:
     return await change(
         request,
-        incident_id,
-        "saved",
+        page_of(incident_id),
         lambda s, now: incidents.confirm(
             s, centre_of(request), incident_id, staff_id=staff.staff_id, now=now, plan=plan or None
         ),
@@ -224,8 +206,7 @@ async def confirm(
 async def contain(request: Request, incident_id: int, staff: Reader, text: Text = "") -> Response:
     return await change(
         request,
-        incident_id,
-        "saved",
+        page_of(incident_id),
         lambda s, now: incidents.contain(s, incident_id, staff_id=staff.staff_id, text=text, now=now),
     )
 
@@ -234,8 +215,7 @@ async def contain(request: Request, incident_id: int, staff: Reader, text: Text 
 async def recover(request: Request, incident_id: int, staff: Reader, text: Text = "") -> Response:
     return await change(
         request,
-        incident_id,
-        "saved",
+        page_of(incident_id),
         lambda s, now: incidents.recover(
             s, centre_of(request), incident_id, staff_id=staff.staff_id, text=text, now=now
         ),
@@ -246,8 +226,7 @@ async def recover(request: Request, incident_id: int, staff: Reader, text: Text 
 async def waive(request: Request, incident_id: int, staff: Reader, text: Text = "") -> Response:
     return await change(
         request,
-        incident_id,
-        "saved",
+        page_of(incident_id),
         lambda s, now: incidents.waive_all_clear(s, incident_id, staff_id=staff.staff_id, why=text, now=now),
     )
 
@@ -256,8 +235,7 @@ async def waive(request: Request, incident_id: int, staff: Reader, text: Text = 
 async def review(request: Request, incident_id: int, staff: Reader, text: Text = "") -> Response:
     return await change(
         request,
-        incident_id,
-        "saved",
+        page_of(incident_id),
         lambda s, now: incidents.review(s, incident_id, staff_id=staff.staff_id, text=text, now=now),
     )
 
@@ -266,11 +244,11 @@ async def review(request: Request, incident_id: int, staff: Reader, text: Text =
 async def close(request: Request, incident_id: int, staff: Reader, text: Text = "") -> Response:
     return await change(
         request,
-        incident_id,
-        "incident_closed",
+        page_of(incident_id),
         lambda s, now: incidents.close(
             s, centre_of(request), incident_id, staff_id=staff.staff_id, evaluation=text, now=now
         ),
+        "incident_closed",
     )
 
 
@@ -278,9 +256,9 @@ async def close(request: Request, incident_id: int, staff: Reader, text: Text = 
 async def dismiss(request: Request, incident_id: int, staff: Reader, text: Text = "") -> Response:
     return await change(
         request,
-        incident_id,
-        "incident_closed",
+        page_of(incident_id),
         lambda s, now: incidents.dismiss(s, incident_id, staff_id=staff.staff_id, why=text, now=now),
+        "incident_closed",
     )
 
 
@@ -292,12 +270,12 @@ async def eta(
     centre = centre_of(request)
     wished = moment_of(at.strip(), request)
     if wished is None and at.strip():
-        return refuse(request, f"/console/incidents/{incident_id}", "time_bad")
+        return refuse(request, page_of(incident_id), "time_bad")
     return await change(
         request,
-        incident_id,
-        "eta_changed",
+        page_of(incident_id),
         lambda s, now: announcements.new_eta(s, centre, incident_id, wished, staff_id=staff.staff_id, now=now),
+        "eta_changed",
     )
 
 
@@ -307,8 +285,7 @@ async def wording(
 ) -> Response:
     return await change(
         request,
-        incident_id,
-        "saved",
+        page_of(incident_id),
         lambda s, now: incidents.agree_wording(s, incident_id, zh, en, staff_id=staff.staff_id, why=why, now=now),
     )
 
@@ -323,7 +300,7 @@ async def note(
 ) -> Response:
     return await change(
         request,
-        incident_id,
-        "noted",
+        page_of(incident_id),
         lambda s, now: incidents.add_note(s, incident_id, kind, text, staff_id=staff.staff_id, now=now),
+        "noted",
     )

@@ -7,8 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Form, HTTPException, Request
 from starlette.responses import Response
 
-from bot.console.conversations import OnTheFloor, Supervising, change, look
-from bot.console.door import centre_of, refuse
+from bot.console.conversations import OnTheFloor, Supervising, look, page_of
+from bot.console.door import centre_of, change, refuse
 from bot.console.queries.office import assignable
 from bot.services.desk import escalations
 from bot.services.queues import HANDED
@@ -31,23 +31,23 @@ async def transfer(request: Request, conversation_id: int, staff: OnTheFloor, to
     if kind == "queue" and which in HANDED:
         return await change(
             request,
-            conversation_id,
+            page_of(conversation_id),
             lambda session, now: escalations.transfer_to_queue(
                 session, centre, conversation_id, which, staff.staff_id, now, note
             ),
-            done="transferred",
-            to="/console",
+            "transferred",
+            back="/console",
         )
     if kind != "staff" or not which.isdecimal() or int(which) not in await colleagues(request):
         raise HTTPException(404)
     return await change(
         request,
-        conversation_id,
+        page_of(conversation_id),
         lambda session, now: escalations.transfer(
             session, centre, conversation_id, int(which), staff.staff_id, now, note
         ),
-        done="transferred",
-        to="/console",
+        "transferred",
+        back="/console",
     )
 
 
@@ -58,9 +58,9 @@ async def call_in(request: Request, conversation_id: int, staff: OnTheFloor, to:
         raise HTTPException(404)
     return await change(
         request,
-        conversation_id,
+        page_of(conversation_id),
         lambda session, now: escalations.call_in(session, conversation_id, to, staff.staff_id, now),
-        done="called_in",
+        "called_in",
     )
 
 
@@ -68,7 +68,10 @@ async def call_in(request: Request, conversation_id: int, staff: OnTheFloor, to:
 async def join(request: Request, conversation_id: int, staff: Supervising) -> Response:
     """Whoever supervises may sit in unasked."""
     return await change(
-        request, conversation_id, lambda session, now: escalations.join(session, conversation_id, staff.staff_id, now)
+        request,
+        page_of(conversation_id),
+        lambda session, now: escalations.join(session, conversation_id, staff.staff_id, now),
+        None,
     )
 
 
@@ -79,7 +82,8 @@ async def leave(request: Request, conversation_id: int, staff: OnTheFloor) -> Re
         return refuse(request, "/console", "not_yours")
     return await change(
         request,
-        conversation_id,
+        page_of(conversation_id),
         lambda session, now: escalations.leave(session, conversation_id, staff.staff_id, now),
-        to="/console",
+        None,
+        back="/console",
     )

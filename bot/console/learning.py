@@ -12,6 +12,7 @@ from bot.console.door import centre_of, render, require, see_other
 from bot.services.conversation import learning
 from bot.services.intents import known_intents
 from bot.services.permissions import Function
+from bot.services.refusal import NotFoundError
 from bot.services.staffing.staff import SignedIn
 
 router = APIRouter(prefix="/console/learning", include_in_schema=False)
@@ -39,7 +40,7 @@ async def decide(
     now = centre.clock.now()
     try:
         await centre.db.write(lambda s: learning.decide(s, message, intent, staff_id=staff.staff_id, now=now))
-    except LookupError as error:
+    except NotFoundError as error:
         raise HTTPException(422) from error
     learning.write_examples(centre.settings.home / "nlu", await centre.db.read(learning.learned))
     return see_other("/console/learning", "taught" if intent else "saved")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -10,11 +9,10 @@ from fastapi import APIRouter, Depends, Form, HTTPException, Query, Request
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
-from bot.console.door import centre_of, refuse, render, require, see_other
+from bot.console.door import centre_of, change, render, require
 from bot.console.queries.people import Card, Pair, card, find_contacts, pairs
 from bot.console.queries.timeline import Moment, timeline
 from bot.services import contacts, merging
-from bot.services.merging import MergeRefusedError
 from bot.services.permissions import Function
 from bot.services.staffing.staff import SignedIn
 from store.tables import Contact, Merge
@@ -22,7 +20,6 @@ from store.tables import Contact, Merge
 router = APIRouter(prefix="/console/merges", include_in_schema=False)
 Deciding = Annotated[SignedIn, Depends(require(Function.HANDLE_QUEUE))]
 Supervising = Annotated[SignedIn, Depends(require(Function.SUPERVISE_FLOOR))]
-Decide = Callable[[Session, int, int, datetime], None]
 
 
 @router.get("")
@@ -61,20 +58,11 @@ async def propose(
     request: Request, _: Deciding, one: Annotated[int, Form()], other: Annotated[int, Form()]
 ) -> Response:
     """Puts two contacts side by side; nothing is merged yet."""
-    centre = centre_of(request)
-    now = centre.clock.now()
 
-    def work(session: Session) -> int | None:
-        known = session.get(Contact, one) and session.get(Contact, other)
-        return merging.propose(session, one, other, now) if known else None
+    def work(session: Session, now: datetime) -> int:
+        return merging.propose(session, session.get_one(Contact, one).id, session.get_one(Contact, other).id, now)
 
-    try:
-        merge_id = await centre.db.write(work)
-    except MergeRefusedError as error:
-        return refuse(request, f"/console/contacts/{one}", error.code)
-    if merge_id is None:
-        raise HTTPException(404)
-    return see_other(_page(merge_id))
+    return await change(request, f"/console/contacts/{one}", work, None, back=_page)
 
 
 @router.get("/{merge_id}")
@@ -96,17 +84,23 @@ async def show(request: Request, staff: Deciding, merge_id: int) -> Response:
 
 @router.post("/{merge_id}/accept")
 async def accept(request: Request, staff: Deciding, merge_id: int) -> Response:
-    return await _decide(request, merge_id, staff, merging.accept, "merged")
+    return await change(
+        request, _page(merge_id), lambda s, now: merging.accept(s, merge_id, staff.staff_id, now), "merged"
+    )
 
 
 @router.post("/{merge_id}/decline")
 async def decline(request: Request, staff: Deciding, merge_id: int) -> Response:
-    return await _decide(request, merge_id, staff, merging.decline, "merge_declined")
+    return await change(
+        request, _page(merge_id), lambda s, now: merging.decline(s, merge_id, staff.staff_id, now), "merge_declined"
+    )
 
 
 @router.post("/{merge_id}/undo")
 async def undo(request: Request, staff: Supervising, merge_id: int) -> Response:
-    return await _decide(request, merge_id, staff, merging.undo, "merge_undone")
+    return await change(
+        request, _page(merge_id), lambda s, now: merging.undo(s, merge_id, staff.staff_id, now), "merge_undone"
+    )
 
 
 def _moments(session: Session, side: Card) -> tuple[Moment, ...]:
@@ -116,15 +110,3 @@ def _moments(session: Session, side: Card) -> tuple[Moment, ...]:
 
 def _page(merge_id: int) -> str:
     return f"/console/merges/{merge_id}"
-
-
-async def _decide(request: Request, merge_id: int, staff: SignedIn, decide: Decide, done: str) -> Response:
-    centre = centre_of(request)
-    now = centre.clock.now()
-    try:
-        await centre.db.write(lambda session: decide(session, merge_id, staff.staff_id, now))
-    except MergeRefusedError as error:
-        return refuse(request, _page(merge_id), error.code)
-    except LookupError as error:
-        raise HTTPException(404) from error
-    return see_other(_page(merge_id), done)

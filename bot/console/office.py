@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form, HTTPException, Query, Request
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
-from bot.console.door import centre_of, refuse, render, require, see_other
+from bot.console.door import centre_of, change, render, require
 from bot.console.queries.office import audit_actions, audit_trail, colleagues
 from bot.core.words import Language, Role
 from bot.services.permissions import Function
 from bot.services.queues import HANDED
 from bot.services.staffing import second_factor, sign_in
 from bot.services.staffing import staff as staff_service
-from bot.services.staffing.staff import SignedIn, StaffRefusedError
+from bot.services.staffing.staff import SignedIn
 
 router = APIRouter(prefix="/console", include_in_schema=False)
 Administrator = Annotated[SignedIn, Depends(require(Function.MANAGE_STAFF))]
@@ -79,8 +77,9 @@ async def add(
     name: Annotated[str, Form(max_length=200)] = "",
     roles: Roles = [],  # noqa: B006 - FastAPI copies it
 ) -> Response:
-    return await _change(
+    return await change(
         request,
+        STAFF,
         lambda session, now: staff_service.create_staff(
             session, username, name, roles, now=now, by_staff_id=admin.staff_id
         ),
@@ -95,10 +94,10 @@ async def change_roles(
     staff_id: int,
     roles: Roles = [],  # noqa: B006 - FastAPI copies it
 ) -> Response:
-    return await _change(
+    return await change(
         request,
+        STAFF,
         lambda session, now: staff_service.set_roles(session, staff_id, roles, now=now, by_staff_id=admin.staff_id),
-        "saved",
     )
 
 
@@ -114,12 +113,12 @@ async def change_skills(
     """How much somebody is given at once, and what of."""
     if set(queues) - set(HANDED):
         raise HTTPException(404)
-    return await _change(
+    return await change(
         request,
+        STAFF,
         lambda session, now: staff_service.set_skills(
             session, staff_id, capacity, queues, languages, now=now, by_staff_id=admin.staff_id
         ),
-        "saved",
     )
 
 
@@ -127,30 +126,30 @@ async def change_skills(
 async def change_active(
     request: Request, admin: Administrator, staff_id: int, active: Annotated[bool, Form()]
 ) -> Response:
-    return await _change(
+    return await change(
         request,
+        STAFF,
         lambda session, now: staff_service.set_active(session, staff_id, active, now=now, by_staff_id=admin.staff_id),
-        "saved",
     )
 
 
 @router.post("/staff/{staff_id}/unlock")
 async def unlock(request: Request, admin: Administrator, staff_id: int) -> Response:
     """Lets somebody try again who mistook their password too often."""
-    return await _change(
+    return await change(
         request,
+        STAFF,
         lambda session, now: sign_in.let_try_again(session, staff_id, now=now, by_staff_id=admin.staff_id),
-        "saved",
     )
 
 
 @router.post("/staff/{staff_id}/second-factor/remove")
 async def remove_second_factor(request: Request, admin: Administrator, staff_id: int) -> Response:
     """For somebody who lost their phone and their recovery codes."""
-    return await _change(
+    return await change(
         request,
+        STAFF,
         lambda session, now: second_factor.remove(session, staff_id, now=now, by_staff_id=admin.staff_id),
-        "saved",
     )
 
 
@@ -165,19 +164,4 @@ async def make_link(request: Request, admin: Administrator, staff_id: int) -> Re
         token = sign_in.make_link(session, staff_id, now=now, machine=machine, by_staff_id=admin.staff_id)
         return person.name, f"{centre.settings.address}/sign-in/link/{token}"
 
-    try:
-        return await _staff_page(request, link=await centre.db.write(work))
-    except LookupError as error:
-        raise HTTPException(404) from error
-
-
-async def _change(request: Request, work: Callable[[Session, datetime], object], done: str) -> Response:
-    centre = centre_of(request)
-    now = centre.clock.now()
-    try:
-        await centre.db.write(lambda session: work(session, now))
-    except StaffRefusedError as error:
-        return refuse(request, STAFF, error.code)
-    except LookupError as error:
-        raise HTTPException(404) from error
-    return see_other(STAFF, done)
+    return await _staff_page(request, link=await centre.db.write(work))

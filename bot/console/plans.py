@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
@@ -12,14 +10,13 @@ from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from bot.console.callbacks import holds
-from bot.console.door import centre_of, language_of, refuse, render, require, see_other
+from bot.console.door import centre_of, change, language_of, refuse, render, require
 from bot.console.queries import plans as queries
 from bot.console.queries.office import assignable
 from bot.console.queries.plans import PAGE, View, Wanted
 from bot.console.times import moment_of
 from bot.core.plan import Plan
 from bot.core.windows import local_date, season_on
-from bot.services.calls.callback_changes import CallbackRefusedError
 from bot.services.calls.waits import MESSAGE_WHY, WAITS
 from bot.services.permissions import Function, Grant
 from bot.services.plans import imports, plan_owners, plan_people
@@ -135,14 +132,22 @@ def _plan(request: Request, plan_id: str) -> Plan:
     return found
 
 
+def _page(request: Request, plan_id: str) -> str:
+    """The page of a plan there is."""
+    _plan(request, plan_id)
+    return f"{HERE}/{plan_id}"
+
+
 @router.post("/{plan_id}/owner")
 async def assign(
     request: Request, plan_id: PlanId, staff: Assigns, owner: Annotated[str, Form(max_length=20)] = ""
 ) -> Response:
     """Assigns the plan to somebody, or to the role its file names."""
     owner_id = int(owner) if owner.isdecimal() else None
-    return await _change(
-        request, plan_id, lambda s, now: plan_owners.assign(s, plan_id, owner_id, staff_id=staff.staff_id, now=now)
+    return await change(
+        request,
+        _page(request, plan_id),
+        lambda s, now: plan_owners.assign(s, plan_id, owner_id, staff_id=staff.staff_id, now=now),
     )
 
 
@@ -161,13 +166,14 @@ async def enrol(
     if moment is None:
         return refuse(request, f"{HERE}/{plan_id}", "time_bad", status=422)
 
-    def work(session: Session, now: datetime) -> str:
-        done = plan_people.enrol(
-            session, centre, plan_id, phone=phone, name=name, at=moment, staff_id=staff.staff_id, now=now
-        )
-        return "enrolled_waits" if done.unplanned else "enrolled"
-
-    return await _change(request, plan_id, work)
+    return await change(
+        request,
+        _page(request, plan_id),
+        lambda s, now: plan_people.enrol(
+            s, centre, plan_id, phone=phone, name=name, at=moment, staff_id=staff.staff_id, now=now
+        ),
+        lambda enrolled: "enrolled_waits" if enrolled.unplanned else "enrolled",
+    )
 
 
 @router.post("/{plan_id}/people/{kind}/{contact_id}/skip")
@@ -175,9 +181,9 @@ async def skip(
     request: Request, plan_id: PlanId, kind: Kind, contact_id: Id, staff: Manages, text: Words = ""
 ) -> Response:
     """Leaves out this one contact."""
-    return await _change(
+    return await change(
         request,
-        plan_id,
+        _page(request, plan_id),
         lambda s, now: plan_people.skip(s, plan_id, kind, contact_id, text, staff_id=staff.staff_id, now=now),
     )
 
@@ -187,21 +193,8 @@ async def take_out(
     request: Request, plan_id: PlanId, kind: Kind, contact_id: Id, staff: Manages, text: Words = ""
 ) -> Response:
     """Takes the person out of the plan."""
-    return await _change(
+    return await change(
         request,
-        plan_id,
+        _page(request, plan_id),
         lambda s, now: plan_people.take_out(s, plan_id, kind, contact_id, text, staff_id=staff.staff_id, now=now),
     )
-
-
-async def _change(request: Request, plan_id: str, work: Callable[[Session, datetime], object]) -> Response:
-    centre, page = centre_of(request), f"{HERE}/{plan_id}"
-    _plan(request, plan_id)
-    now = centre.clock.now()
-    try:
-        said = await centre.db.write(lambda session: work(session, now))
-    except CallbackRefusedError as error:
-        if error.code == "not_found":
-            raise HTTPException(404) from error
-        return refuse(request, page, error.code)
-    return see_other(page, said if isinstance(said, str) else "saved")

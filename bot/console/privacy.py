@@ -3,23 +3,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form, HTTPException, Query, Request
 from sqlalchemy.orm import Session
 from starlette.responses import FileResponse, Response
 
-from bot.console.door import FILES, centre_of, language_of, refuse, render, require, see_other
+from bot.console.door import FILES, centre_of, change, language_of, refuse, render, require
 from bot.console.reports import days_of
 from bot.reports.exporting import ending
 from bot.services.permissions import Function, Grant
 from bot.services.records import erasure, exports, privacy_requests, unmasking
-from bot.services.records.exports import ExportRefusedError, Wish
+from bot.services.records.exports import Wish
 from bot.services.records.privacy_requests import RequestRefusedError
+from bot.services.refusal import NotFoundError
 from bot.services.staffing.staff import SignedIn
-from store.tables import Case, Contact, Export, ExportKind, PrivacyRequest, RequestKind, RequestState
+from store.tables import Export, ExportKind, PrivacyRequest, RequestKind, RequestState
 
 router = APIRouter(prefix="/console/privacy", include_in_schema=False)
 Guard = Annotated[SignedIn, Depends(require(Function.GUARD_PRIVACY))]
@@ -59,7 +59,7 @@ async def index(request: Request, staff: Exporter, kind: str = "") -> Response:
 @router.post("/exports")
 async def ask(request: Request, staff: Asker) -> Response:
     """Which fields there are depends on the kind."""
-    centre, now, form = centre_of(request), centre_of(request).clock.now(), await request.form()
+    centre, form = centre_of(request), await request.form()
 
     def told(name: str) -> str:
         value = form.get(name, "")
@@ -78,11 +78,13 @@ async def ask(request: Request, staff: Asker) -> Response:
         outside=bool(told("outside")),
         language=language_of(request),
     )
-    try:
-        export = await centre.db.write(lambda s: exports.ask(s, centre, wish, staff=staff, now=now))
-    except ExportRefusedError as error:
-        return refuse(request, f"{PAGE}?kind={wish.kind}", error.code)
-    return see_other(f"{PAGE}/exports/{export.id}", "export_asked")
+    return await change(
+        request,
+        f"{PAGE}?kind={wish.kind}",
+        lambda s, now: exports.ask(s, centre, wish, staff=staff, now=now),
+        "export_asked",
+        back=lambda export: f"{PAGE}/exports/{export.id}",
+    )
 
 
 def _day(told: str) -> date | None:
@@ -118,12 +120,12 @@ async def show(request: Request, export_id: int, staff: Exporter) -> Response:
 async def decide(
     request: Request, export_id: int, staff: Guard, yes: Annotated[bool, Form()] = False, why: Line = ""
 ) -> Response:
-    centre, now = centre_of(request), centre_of(request).clock.now()
-    try:
-        await centre.db.write(lambda s: exports.decide(s, centre, export_id, yes=yes, why=why, staff=staff, now=now))
-    except ExportRefusedError as error:
-        return refuse(request, f"{PAGE}/exports/{export_id}", error.code)
-    return see_other(f"{PAGE}/exports/{export_id}", "saved")
+    centre = centre_of(request)
+    return await change(
+        request,
+        f"{PAGE}/exports/{export_id}",
+        lambda s, now: exports.decide(s, centre, export_id, yes=yes, why=why, staff=staff, now=now),
+    )
 
 
 @router.get("/exports/{export_id}/file")
@@ -133,10 +135,7 @@ async def take(request: Request, export_id: int, staff: Exporter) -> Response:
     found = await _export(request, export_id, staff)
     if not exports.may_take(found.export, staff):
         raise HTTPException(403)
-    try:
-        name = await centre.db.write(lambda s: exports.take(s, export_id, staff_id=staff.staff_id, now=now))
-    except LookupError as error:
-        raise HTTPException(404) from error
+    name = await centre.db.write(lambda s: exports.take(s, export_id, staff_id=staff.staff_id, now=now))
     return handed_out(request, name, found.export.number, ending(found.export.kind))
 
 
@@ -200,22 +199,16 @@ async def open_request(
     kind: Annotated[RequestKind, Form()],
     case: Annotated[int | None, Form(ge=1, le=2**53)] = None,
 ) -> Response:
-    centre, now = centre_of(request), centre_of(request).clock.now()
-
-    def work(session: Session) -> int:
-        if session.get(Contact, contact) is None or (case is not None and session.get(Case, case) is None):
-            raise LookupError(contact)
-        return privacy_requests.open_request(
-            session, centre, contact, kind, staff_id=staff.staff_id, now=now, case_id=case
-        ).id
-
-    try:
-        request_id = await centre.db.write(work)
-    except RequestRefusedError as error:
-        return refuse(request, f"/console/contacts/{contact}", error.code)
-    except LookupError as error:
-        raise HTTPException(404) from error
-    return see_other(_page(request_id))
+    centre = centre_of(request)
+    return await change(
+        request,
+        f"/console/contacts/{contact}",
+        lambda s, now: privacy_requests.open_request(
+            s, centre, contact, kind, staff_id=staff.staff_id, now=now, case_id=case
+        ),
+        None,
+        back=lambda opened: _page(opened.id),
+    )
 
 
 def _page(request_id: int) -> str:
@@ -262,23 +255,14 @@ async def _request_page(request: Request, request_id: int, staff: SignedIn, link
     )
 
 
-async def _change(request: Request, request_id: int, work: Callable[[Session, datetime], object]) -> Response:
-    centre, now = centre_of(request), centre_of(request).clock.now()
-    try:
-        await centre.db.write(lambda session: work(session, now))
-    except RequestRefusedError as error:
-        return refuse(request, _page(request_id), error.code)
-    return see_other(_page(request_id), "saved")
-
-
 @router.post("/requests/{request_id}/identity")
 async def identity(
     request: Request, request_id: int, staff: Handler, how: Annotated[str, Form(max_length=24)] = ""
 ) -> Response:
     """How it was made sure who asks."""
-    return await _change(
+    return await change(
         request,
-        request_id,
+        _page(request_id),
         lambda s, now: privacy_requests.check_identity(s, request_id, how, staff_id=staff.staff_id, now=now),
     )
 
@@ -286,18 +270,18 @@ async def identity(
 @router.post("/requests/{request_id}/approve")
 async def approve(request: Request, request_id: int, staff: Guard) -> Response:
     centre, language = centre_of(request), language_of(request)
-    return await _change(
+    return await change(
         request,
-        request_id,
+        _page(request_id),
         lambda s, now: privacy_requests.approve(s, centre, request_id, staff=staff, language=language, now=now),
     )
 
 
 @router.post("/requests/{request_id}/refuse")
 async def turn_down(request: Request, request_id: int, staff: Guard, why: Line = "") -> Response:
-    return await _change(
+    return await change(
         request,
-        request_id,
+        _page(request_id),
         lambda s, now: privacy_requests.refuse(s, request_id, why, staff_id=staff.staff_id, now=now),
     )
 
@@ -323,14 +307,11 @@ async def copy(request: Request, request_id: int, staff: Handler) -> Response:
     def work(session: Session) -> tuple[str, str]:
         row = session.get_one(PrivacyRequest, request_id)
         if row.export_id is None or staff.staff_id not in (row.opened_by, row.checked_by):
-            raise LookupError(request_id)
+            raise NotFoundError
         name = exports.take(session, row.export_id, staff_id=staff.staff_id, now=now)
         return name, session.get_one(Export, row.export_id).number
 
-    try:
-        name, number = await centre.db.write(work)
-    except LookupError as error:
-        raise HTTPException(404) from error
+    name, number = await centre.db.write(work)
     return handed_out(request, name, number, "zip")
 
 
@@ -343,8 +324,5 @@ own = APIRouter(include_in_schema=False)
 async def my_data(request: Request, token: str) -> Response:
     """The copy, for the person who was given the link; it ends with the file."""
     centre, now = centre_of(request), centre_of(request).clock.now()
-    try:
-        name, number = await centre.db.write(lambda s: privacy_requests.copy_at(s, token[:200], now))
-    except LookupError as error:
-        raise HTTPException(404) from error
+    name, number = await centre.db.write(lambda s: privacy_requests.copy_at(s, token[:200], now))
     return handed_out(request, name, number, "zip")

@@ -10,14 +10,15 @@ from fastapi import APIRouter, Depends, Form, HTTPException, Request
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
-from bot.console.door import centre_of, refuse, require, see_other
+from bot.console import door
+from bot.console.door import centre_of, require
 from bot.core.repair import RepairRefused
 from bot.core.words import RepairStage
 from bot.services import contacts
 from bot.services.casework import repairs, visits
 from bot.services.casework.repairs import Quotation, cents
-from bot.services.casework.visits import NoSlotError, VisitRefusedError
 from bot.services.permissions import Function
+from bot.services.refusal import RefusedError
 from bot.services.staffing.staff import SignedIn
 from store.tables import Case, Contact, Conversation
 
@@ -119,15 +120,12 @@ def moment(text: str) -> datetime:
 
 
 async def change(request: Request, page: str, work: Work, done: str) -> Response:
-    """Does it in one transaction and goes back to `page`, with what was done or why not."""
-    centre = centre_of(request)
-    now = centre.clock.now()
-    try:
-        await centre.db.write(lambda session: work(session, now))
-    except (RepairRefused, VisitRefusedError) as refused:
-        return refuse(request, page, refused.code)
-    except NoSlotError:
-        return refuse(request, page, "slot_taken")
-    except LookupError as error:
-        raise HTTPException(404) from error
-    return see_other(page, done)
+    """As the door does it; what an order's rules forbid is refused too."""
+
+    def ruled(session: Session, now: datetime) -> None:
+        try:
+            work(session, now)
+        except RepairRefused as refused:
+            raise RefusedError(refused.code) from refused
+
+    return await door.change(request, page, ruled, done)

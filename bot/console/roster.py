@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Depends, Form, HTTPException, Query, Request
+from fastapi import APIRouter, Depends, Form, Query, Request
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
-from bot.console.door import centre_of, refuse, render, require, see_other
+from bot.console.door import centre_of, change, refuse, render, require
 from bot.console.queries.roster import contact_list, swaps_of, week
 from bot.console.times import day_of
 from bot.core.roster import ShiftKind, SwapState
 from bot.core.windows import local_date
 from bot.services import contacts, i18n
 from bot.services.escalation import roster
-from bot.services.escalation.roster import RosterRefusedError
 from bot.services.permissions import Function
 from bot.services.staffing.staff import SignedIn
 from store.tables import NumberKind
@@ -121,13 +119,13 @@ async def add_shift(
                 note=note,
             )
 
-    return await _change(request, work, first)
+    return await change(request, f"{HOME}?day={first}", work)
 
 
 @router.post("/shifts/{shift_id}/cancel")
 async def cancel_shift(request: Request, staff: Editing, shift_id: int) -> Response:
-    return await _change(
-        request, lambda session, now: roster.cancel_shift(session, shift_id, by_staff_id=staff.staff_id, now=now)
+    return await change(
+        request, HOME, lambda session, now: roster.cancel_shift(session, shift_id, by_staff_id=staff.staff_id, now=now)
     )
 
 
@@ -136,8 +134,9 @@ async def ask_swap(
     request: Request, staff: Anybody, shift_id: int, of: Annotated[int, Form()], why: Short = ""
 ) -> Response:
     centre = centre_of(request)
-    return await _change(
+    return await change(
         request,
+        HOME,
         lambda session, now: roster.ask_swap(
             session, centre, shift_id, of, by_staff_id=staff.staff_id, why=why, now=now
         ),
@@ -147,8 +146,9 @@ async def ask_swap(
 @router.post("/swaps/{swap_id}")
 async def move_swap(request: Request, staff: Anybody, swap_id: int, to: Annotated[SwapState, Form()]) -> Response:
     centre = centre_of(request)
-    return await _change(
+    return await change(
         request,
+        HOME,
         lambda session, now: roster.move_swap(session, centre, swap_id, to, by_staff_id=staff.staff_id, now=now),
     )
 
@@ -163,31 +163,21 @@ async def set_number(
     all_hours: Annotated[bool, Form()] = False,
 ) -> Response:
     zone = centre_of(request).settings.timezone
-    return await _change(
-        request,
-        lambda session, now: roster.set_number(
-            session, person, kind, number, zone=zone, now=now, by_staff_id=staff.staff_id, all_hours=all_hours
-        ),
-    )
+
+    def work(session: Session, now: datetime) -> None:
+        by = staff.staff_id
+        roster.set_number(session, person, kind, number, zone=zone, now=now, by_staff_id=by, all_hours=all_hours)
+
+    try:
+        return await change(request, HOME, work)
+    except contacts.BadPhoneError:
+        return refuse(request, HOME, "phone_bad", status=422)
 
 
 @router.post("/numbers/{number_id}/verified")
 async def verified(request: Request, staff: Editing, number_id: int) -> Response:
-    return await _change(
-        request, lambda session, now: roster.verify_number(session, number_id, by_staff_id=staff.staff_id, now=now)
+    return await change(
+        request,
+        HOME,
+        lambda session, now: roster.verify_number(session, number_id, by_staff_id=staff.staff_id, now=now),
     )
-
-
-async def _change(request: Request, work: Callable[[Session, datetime], object], shown: date | None = None) -> Response:
-    centre = centre_of(request)
-    now = centre.clock.now()
-    page = f"{HOME}?day={shown}" if shown else HOME
-    try:
-        await centre.db.write(lambda session: work(session, now))
-    except RosterRefusedError as error:
-        return refuse(request, page, error.code)
-    except contacts.BadPhoneError:
-        return refuse(request, page, "phone_bad", status=422)
-    except LookupError as error:
-        raise HTTPException(404) from error
-    return see_other(page, "saved")

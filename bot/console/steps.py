@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import date, datetime
+from datetime import date
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Form, HTTPException, Query, Request
+from fastapi import APIRouter, Depends, Form, Query, Request
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
-from bot.console.door import centre_of, refuse, render, require, see_other
+from bot.console.door import centre_of, change, render, require
 from bot.console.queries.office import assignable
 from bot.console.queries.steps import PAGE, StepsView, counted, steps
 from bot.core.windows import local_date
-from bot.services.calls.callback_changes import CallbackRefusedError
 from bot.services.permissions import Function
 from bot.services.plans import next_steps
 from bot.services.staffing.staff import SignedIn
@@ -61,7 +59,7 @@ async def give(
 ) -> Response:
     """Gives the rows that were ticked in the report to somebody."""
     page = back if back.startswith("/console/reports?") else HOME
-    return await _change(
+    return await change(
         request,
         page,
         lambda session, now: next_steps.add(
@@ -74,47 +72,31 @@ async def give(
 @router.post("/{step_id}/finish")
 async def finish(request: Request, staff: Sees, step_id: int, result: Text = "") -> Response:
     assigns = staff.may(Function.ASSIGN_NEXT_STEP)
-    return await _change(
+    return await change(
         request,
         HOME,
         lambda session, now: next_steps.finish(
             session, step_id, result, staff_id=staff.staff_id, anybodys=assigns, now=now
         ),
-        "saved",
     )
 
 
 @router.post("/{step_id}/change")
-async def change(
-    request: Request, staff: Assigns, step_id: int, owner: Annotated[int, Form()], due_on: Day
-) -> Response:
-    return await _change(
+async def edit(request: Request, staff: Assigns, step_id: int, owner: Annotated[int, Form()], due_on: Day) -> Response:
+    return await change(
         request,
         HOME,
         lambda session, now: next_steps.change(
             session, step_id, owner_id=owner, due_on=due_on, staff_id=staff.staff_id, now=now
         ),
-        "saved",
     )
 
 
 @router.post("/{step_id}/chase")
 async def chase(request: Request, staff: Assigns, step_id: int) -> Response:
-    return await _change(
+    return await change(
         request,
         HOME,
         lambda session, now: next_steps.chase(session, step_id, staff_id=staff.staff_id, now=now),
         "chased",
     )
-
-
-async def _change(request: Request, page: str, work: Callable[[Session, datetime], object], done: str) -> Response:
-    centre = centre_of(request)
-    now = centre.clock.now()
-    try:
-        await centre.db.write(lambda session: work(session, now))
-    except CallbackRefusedError as error:
-        if error.code == "not_found":
-            raise HTTPException(404) from error
-        return refuse(request, page, error.code)
-    return see_other(page, done)

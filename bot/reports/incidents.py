@@ -31,10 +31,10 @@ from bot.services.announcements.announcement_lines import DRILL
 from bot.services.centre import Centre
 from bot.services.i18n import N_, label
 from bot.services.incidents import customer_reports, incident_costs, incident_record, incident_steps
-from bot.services.incidents.incident_file import IncidentRefusedError
 from bot.services.incidents.incident_types import catalogue
 from bot.services.incidents.incident_words import ENTRIES, GRADES, PLANS
 from bot.services.records import corrections
+from bot.services.refusal import NotFoundError
 from store.tables import Broadcast, Incident, IncidentEntry, IncidentStep, IncidentTold, ManualRecord, Revision, Staff
 
 LATIN, HAN = "Calibri", "SimSun"
@@ -72,10 +72,10 @@ class Report:
 def documents(
     session: Session, centre: Centre, incident_id: int, kind: str, language: Language, now: datetime
 ) -> Report:
-    """One of KINDS; raises IncidentRefusedError("not_found")."""
+    """One of KINDS; raises NotFoundError."""
     incident = session.get(Incident, incident_id)
     if incident is None or kind not in KINDS:
-        raise IncidentRefusedError("not_found")
+        raise NotFoundError
     writer = _Writer(session, centre, incident, language)
     parts = writer.whole() if kind == "file" else writer.form(kind)
     company = centre.library.current.policies.company.name.of(language)

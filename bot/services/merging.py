@@ -108,8 +108,8 @@ def waiting(session: Session) -> int:
 
 
 def accept(session: Session, merge_id: int, staff_id: int, now: datetime) -> None:
-    """They are one person. Raises LookupError, MergeRefusedError."""
-    found = _locked(session, merge_id)
+    """They are one person. Raises MergeRefusedError."""
+    found = session.get_one(Merge, merge_id, with_for_update=True)
     if found.state is MergeState.MERGED:
         raise MergeRefusedError("merged_already")
     kept, other = (contacts.survivor(session, each) for each in (found.kept_id, found.other_id))
@@ -122,8 +122,8 @@ def accept(session: Session, merge_id: int, staff_id: int, now: datetime) -> Non
 
 
 def decline(session: Session, merge_id: int, staff_id: int, now: datetime) -> None:
-    """They are different people. Raises LookupError, MergeRefusedError."""
-    found = _locked(session, merge_id)
+    """They are different people. Raises MergeRefusedError."""
+    found = session.get_one(Merge, merge_id, with_for_update=True)
     if found.state is MergeState.MERGED:
         raise MergeRefusedError("merged_already")
     found.state, found.staff_id, found.decided_at = MergeState.DECLINED, staff_id, now
@@ -134,8 +134,8 @@ def decline(session: Session, merge_id: int, staff_id: int, now: datetime) -> No
 
 def undo(session: Session, merge_id: int, staff_id: int, now: datetime) -> None:
     """They were two people after all: the other gets its addresses, and the conversations open there, back. What was
-    written, opened or stopped since stays with the one that was kept. Raises LookupError, MergeRefusedError."""
-    found = _locked(session, merge_id)
+    written, opened or stopped since stays with the one that was kept. Raises MergeRefusedError."""
+    found = session.get_one(Merge, merge_id, with_for_update=True)
     if found.state is not MergeState.MERGED or not found.moved:
         raise MergeRefusedError("not_merged")
     holder = contacts.survivor(session, found.kept_id)
@@ -143,10 +143,3 @@ def undo(session: Session, merge_id: int, staff_id: int, now: datetime) -> None:
     contacts.part(session, found.other_id, staff_id=staff_id, why=f"merge {found.id} undone", now=now)
     contacts.move(session, session.scalars(own).all(), found.other_id)
     found.state, found.moved, found.staff_id, found.decided_at = MergeState.DECLINED, [], staff_id, now
-
-
-def _locked(session: Session, merge_id: int) -> Merge:
-    found = session.get(Merge, merge_id, with_for_update=True)
-    if found is None:
-        raise LookupError(f"merge {merge_id}")
-    return found

@@ -9,3 +9,10 @@ class RefusedError(Exception):
     def __init__(self, code: str) -> None:
         super().__init__(code)
         self.code = code
+
+
+class NotFoundError(RefusedError):
+    """What was asked about is not there, or not there any more."""
+
+    def __init__(self) -> None:
+        super().__init__("not_found")

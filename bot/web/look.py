@@ -25,6 +25,7 @@ from starlette.staticfiles import StaticFiles
 from bot.core.words import Language
 from bot.services import i18n
 from bot.services.centre import Centre
+from bot.services.refusal import NotFoundError
 from bot.web.i18n import COOKIE, PARAMETER, REMEMBER_FOR, SPOKEN, TAGS, language_of, switch_url
 from store.db import Missing
 
@@ -120,6 +121,7 @@ class Look:
         app.add_exception_handler(HTTPException, self._refused)
         app.add_exception_handler(RequestValidationError, self._malformed)
         app.add_exception_handler(Missing, self._missing)
+        app.add_exception_handler(NotFoundError, self._missing)
 
     async def _refused(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -130,7 +132,7 @@ class Look:
         return self.page(request, "error.html", error.status_code, code=error.status_code)
 
     async def _missing(self, request: Request, _: Exception) -> Response:
-        """A row that was asked for by its id is not there."""
+        """What was asked for, by its id or otherwise, is not there."""
         return await self._refused(request, HTTPException(404))
 
     async def _malformed(self, request: Request, error: Exception) -> Response:

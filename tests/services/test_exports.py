@@ -15,6 +15,7 @@ from bot.services import contacts
 from bot.services.centre import Centre
 from bot.services.records import exports
 from bot.services.records.exports import ExportRefusedError, Wish
+from bot.services.refusal import NotFoundError
 from bot.services.staffing.staff import SignedIn, by_username
 from store.tables import Export, ExportKind, ExportState
 
@@ -80,7 +81,7 @@ async def test_a_list_is_made_once_it_is_approved_and_goes_in_time(centre: Centr
     assert row.number in str(foot.left.text)
 
     later = now + centre.library.current.policies.privacy.exports_kept
-    with pytest.raises(LookupError):
+    with pytest.raises(NotFoundError):
         centre.db.write_now(lambda s: exports.take(s, export_id, staff_id=leader.staff_id, now=later))
     assert centre.db.read_now(lambda s: exports.expiring(s, later)) == [(export_id, name)]
     centre.clock.advance(later - now)  # type: ignore[attr-defined]  # the test's clock

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from bot.core.words import ChannelName, Incoming, Language
 from bot.services.centre import Centre
 from bot.services.conversation import inbox, learning
+from bot.services.refusal import NotFoundError
 from nlu import examples
 from store.tables import Staff
 
@@ -61,5 +62,5 @@ async def test_what_is_no_example_is_not_learned(centre: Centre) -> None:
 
 async def test_an_unknown_intent_is_refused(centre: Centre) -> None:
     staff, now = await teacher(centre), centre.clock.now()
-    with pytest.raises(LookupError):
+    with pytest.raises(NotFoundError):
         await centre.db.write(lambda s: learning.decide(s, [1], "no_such_intent", staff_id=staff, now=now))

@@ -38,6 +38,7 @@ from bot.services.delivery import outbox
 from bot.services.desk import escalations
 from bot.services.i18n import N_
 from bot.services.plans import preparation
+from bot.services.refusal import NotFoundError
 from store.db import vault_of
 from store.tables import Address, Contact, Conversation, Delivery, Message
 
@@ -146,7 +147,7 @@ def leg_over(
     """The caller is with us again: the agent has hung up, or did not take the call and the next one is asked."""
     try:
         held = hold(session, conversation_id)
-    except LookupError as error:
+    except NotFoundError as error:
         raise BadCallError("no such conversation") from error
     took = held.state is ConversationState.AGENT
     agent_first.settle(session, centre, delivery_id, status if took or status != "completed" else "no-answer")

@@ -32,6 +32,7 @@ from bot.services import audit, contacts, days, merging
 from bot.services.centre import Centre
 from bot.services.conversation.scene import Perform, Scene
 from bot.services.i18n import N_, text
+from bot.services.refusal import RefusedError
 from store.db import touch
 from store.tables import Address, CallAttempt, Callback, Contact
 
@@ -39,11 +40,11 @@ PREFERRED = "outbound"  # the windows a time is suggested from first (REQ-B08, R
 ASKED = "asked_time"  # flag: the time is the customer's own
 
 
-class NotBookableError(Exception):
+class NotBookableError(RefusedError):
     """The wished time is not possible. `slots` are the nearest that are; none where nothing opens at all."""
 
     def __init__(self, slots: tuple[Opening, ...]) -> None:
-        super().__init__("the time is outside the permitted windows")
+        super().__init__("outside_window")
         self.slots = slots
 
 

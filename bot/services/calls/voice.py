@@ -35,6 +35,7 @@ from bot.services.conversation.conversations import MAX_TEXT, Held, hold, save
 from bot.services.desk import handoff
 from bot.services.escalation.alert_calls import alert_answered
 from bot.services.facts import facts
+from bot.services.refusal import NotFoundError
 from store.db import vault_of
 from store.tables import Address, Conversation
 
@@ -233,7 +234,7 @@ def _silent(
     was_heard(session, centre, announcement_id)
     try:
         held = hold(session, conversation_id)
-    except LookupError as error:
+    except NotFoundError as error:
         raise BadCallError("no such conversation") from error
     if held.state is ConversationState.BOT and held.seq <= turn:
         try:

@@ -24,6 +24,7 @@ from bot.services.conversation import inbox, media
 from bot.services.conversation.conversations import MAX_TEXT, Held, add_line, hold, save
 from bot.services.escalation import ladders
 from bot.services.i18n import N_
+from bot.services.refusal import NotFoundError
 from store.db import touch
 from store.tables import Attachment, Conversation, Message
 
@@ -69,7 +70,7 @@ def keep(
     """Keeps a recording, once. Raises BadCallError."""
     try:
         held = hold(session, conversation_id)
-    except LookupError as error:
+    except NotFoundError as error:
         raise BadCallError("no such conversation") from error
     provider_id = f"recording:{recording.sid}"
     known = session.scalar(

@@ -202,10 +202,8 @@ def unbook(session: Session, case_id: int, now: datetime, staff_id: int | None) 
 
 
 def hold(session: Session, case_id: int) -> tuple[Case, RepairOrder]:
-    """A repair case and its order, locked; raises LookupError where there is none."""
-    order = session.get(RepairOrder, case_id, with_for_update=True, populate_existing=True)
-    if order is None:
-        raise LookupError(f"repair order {case_id}")
+    """A repair case and its order, locked."""
+    order = session.get_one(RepairOrder, case_id, with_for_update=True, populate_existing=True)
     case = session.get_one(Case, case_id)
     if case.state is CaseState.CLOSED:
         raise RepairRefused("case_closed")

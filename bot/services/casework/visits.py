@@ -47,11 +47,11 @@ class VisitRefusedError(RefusedError):
     """What was asked of a visit is not possible now."""
 
 
-class NoSlotError(Exception):
+class NoSlotError(VisitRefusedError):
     """The wished time is not possible; `offer` says why and what is."""
 
     def __init__(self, offer: Offer) -> None:
-        super().__init__(offer.why)
+        super().__init__("slot_taken")
         self.offer = offer
 
 
@@ -266,9 +266,7 @@ def _end(session: Session, visit: Visit, state: VisitState, now: datetime, staff
 
 
 def _booked(session: Session, visit_id: int) -> Visit:
-    visit = session.get(Visit, visit_id, with_for_update=True, populate_existing=True)
-    if visit is None:
-        raise LookupError(f"visit {visit_id}")
+    visit = session.get_one(Visit, visit_id, with_for_update=True, populate_existing=True)
     if visit.state is not VisitState.BOOKED:
         raise VisitRefusedError("visit_over")
     return visit

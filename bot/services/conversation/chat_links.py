@@ -18,7 +18,7 @@ from bot.services import contacts, i18n
 from bot.services.centre import Centre
 from bot.services.conversation.conversations import add_lines, hold, save
 from bot.services.i18n import N_
-from bot.services.refusal import RefusedError
+from bot.services.refusal import NotFoundError, RefusedError
 from bot.services.staffing.sign_in import same_token
 from store.db import touch, vault_of
 
@@ -44,7 +44,7 @@ def join(session: Session, centre: Centre, go: str, visitor: str, now: datetime)
     Raises LinkRefusedError."""
     try:
         held = hold(session, _opened(session, go, centre.clock.machine()))
-    except LookupError as error:
+    except NotFoundError as error:
         raise LinkRefusedError("over") from error
     if held.channel is ChannelName.WEBCHAT:
         mine = contacts.find_address(session, ChannelName.WEBCHAT, visitor)

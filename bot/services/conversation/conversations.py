@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session, aliased
 
 from bot.core.words import Author, ChannelName, ConversationState, Language, Parse, Say
 from bot.services import contacts
+from bot.services.refusal import NotFoundError
 from store.db import touch, vault_of
 from store.search import words_of
 from store.tables import Address, Attachment, Contact, Conversation, Message
@@ -123,11 +124,11 @@ def open_at(
 
 
 def hold(session: Session, conversation_id: int) -> Held:
-    """A conversation by its id, locked; raises LookupError where there is none."""
+    """A conversation by its id, locked; raises NotFoundError where there is none."""
     session.flush()
     row = session.connection().execute(_BY_ID, {"conversation_id": conversation_id}).one_or_none()
     if row is None:
-        raise LookupError(f"conversation {conversation_id}")
+        raise NotFoundError
     return _held(session, row)
 
 

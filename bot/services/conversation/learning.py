@@ -21,6 +21,7 @@ from bot.core.words import Parse
 from bot.services import audit
 from bot.services.conversation.conversations import Held
 from bot.services.intents import known_intents
+from bot.services.refusal import NotFoundError
 from store.tables import Misunderstood
 
 EXAMPLES = "learned.yml"
@@ -88,9 +89,9 @@ def count(session: Session) -> int:
 
 
 def decide(session: Session, ids: Sequence[int], intent: str, *, staff_id: int, now: datetime) -> int:
-    """Gives waiting messages an intent, or NO_EXAMPLE; says how many were still waiting. Raises LookupError."""
+    """Gives waiting messages an intent, or NO_EXAMPLE; says how many were still waiting. Raises NotFoundError."""
     if intent != NO_EXAMPLE and intent not in known_intents():
-        raise LookupError(intent)
+        raise NotFoundError
     decided = session.scalars(
         update(Misunderstood)
         .where(Misunderstood.id.in_(ids), Misunderstood.intent.is_(None))

@@ -57,7 +57,7 @@ def keep(
     staff_id: int,
     now: datetime,
 ) -> int:
-    """Adds a reply, or changes the one of that id. Raises CannedRefusedError, LookupError."""
+    """Adds a reply, or changes the one of that id. Raises CannedRefusedError."""
     shortcut, zh, en = shortcut.strip().lstrip("/"), zh.strip(), en.strip()
     if not SHORTCUT.fullmatch(shortcut):
         raise CannedRefusedError("shortcut_bad")
@@ -78,10 +78,8 @@ def keep(
 
 
 def drop(session: Session, reply_id: int, *, staff_id: int, now: datetime) -> None:
-    """Removes a reply; raises LookupError."""
-    reply = session.get(CannedReply, reply_id)
-    if reply is None:
-        raise LookupError(f"canned reply {reply_id}")
+    """Removes a reply."""
+    reply = session.get_one(CannedReply, reply_id)
     session.delete(reply)
     audit.record(session, "canned.drop", "canned", reply_id, now=now, staff_id=staff_id, shortcut=reply.shortcut)
 
@@ -99,7 +97,7 @@ class Offer:
 
 
 def offers(session: Session, centre: Centre, conversation_id: int, staff_id: int) -> list[Offer]:
-    """What may be answered here, in the customer's language, what fits first. Raises LookupError."""
+    """What may be answered here, in the customer's language, what fits first. Raises NotFoundError."""
     held = hold(session, conversation_id)
     intent = _last_intent(session, conversation_id)
     known = _known(session, centre, held, staff_id)

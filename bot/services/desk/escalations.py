@@ -80,7 +80,7 @@ def take(
     session: Session, escalation_id: int, staff_id: int, now: datetime, *, claims: bool, how: str = alerts.CONSOLE
 ) -> Taker:
     """Somebody answers an alert, by whatever channel: the ladder stops once. `claims`: they also take the conversation
-    or the case; else they only say that they see to it. Raises LookupError, cases.CaseRefusedError."""
+    or the case; else they only say that they see to it. Raises NotFoundError, cases.CaseRefusedError."""
     escalation = session.get_one(Escalation, escalation_id, with_for_update=True)
     if escalation.state not in ladders.CLIMBING:
         return Taker(escalation.acknowledged_by, False)

@@ -194,7 +194,7 @@ def _withdraw(session: Session, now: datetime, *steps: Step) -> None:
 def decide(
     session: Session, centre: Centre, proposal_id: int, *, staff_id: int, confirm: bool, why: str, now: datetime
 ) -> Proposal:
-    """A person confirms or refuses, once; a refusal says why. Raises OccupancyRefusedError, LookupError."""
+    """A person confirms or refuses, once; a refusal says why. Raises OccupancyRefusedError."""
     proposal = session.get_one(Proposal, proposal_id, with_for_update=True)
     _allow(session, staff_id, DECIDES[proposal.step])
     if proposal.state is not ProposalState.OPEN:

@@ -18,7 +18,6 @@ from sqlalchemy.orm import Session
 from bot.core.policy import Way
 from bot.core.words import Incoming, Language, Purpose
 from bot.services import contacts, i18n
-from bot.services.casework import cases
 from bot.services.delivery import outbox
 from bot.services.desk import escalations
 from bot.services.escalation import alerts, ladders
@@ -26,6 +25,7 @@ from bot.services.i18n import N_
 from bot.services.incidents import incident_steps
 from bot.services.incidents.incident_file import IncidentRefusedError
 from bot.services.permissions import Function, may
+from bot.services.refusal import RefusedError
 from store.tables import Delivery, Escalation, Staff, StaffNumber
 
 YOURS = N_("好的，由您负责了。")
@@ -59,7 +59,7 @@ def answer(session: Session, person: Staff, escalation_id: int, verb: str, *, ho
         return Answered(NOT_YOURS)
     try:
         taker = escalations.take(session, escalation_id, person.id, now, claims=claims, how=how)
-    except (LookupError, cases.CaseRefusedError):
+    except RefusedError:
         return Answered(TOO_LATE)
     who = session.get(Staff, taker.staff_id) if taker.staff_id else None
     if who is None:

@@ -22,7 +22,7 @@ from bot.services.escalation import alerts
 from bot.services.i18n import N_
 from bot.services.permissions import Function, Grant
 from bot.services.records.locked import is_locked
-from bot.services.refusal import RefusedError
+from bot.services.refusal import NotFoundError, RefusedError
 from bot.services.staffing import staff as colleagues
 from bot.services.staffing.staff import SignedIn
 from store.db import touch, vault_of
@@ -97,9 +97,7 @@ def correct(
     staff: SignedIn,
     now: datetime,
 ) -> CorrectionState:
-    """Corrects a field, or proposes it where the person may not. Raises CorrectionRefusedError, LookupError."""
-    if field not in FIELDS.get(subject, ()):
-        raise LookupError(field)
+    """Corrects a field, or proposes it where the person may not. Raises CorrectionRefusedError, NotFoundError."""
     new, why = new.strip()[:LONGEST], why.strip()[:LONGEST]
     old = value_of(session, subject, subject_id, field)
     if not why:
@@ -200,10 +198,10 @@ def _kept(field: str, new: str) -> str:
 
 
 def value_of(session: Session, subject: str, subject_id: int, field: str) -> str:
-    """What a field says now; raises LookupError where there is no such row."""
-    row = session.get(TABLES[subject], subject_id)
-    if row is None:
-        raise LookupError(subject_id)
+    """What a field says now; raises NotFoundError where nobody may correct such a one."""
+    if field not in FIELDS.get(subject, ()):
+        raise NotFoundError
+    row = session.get_one(TABLES[subject], subject_id)
     if (subject, field) == ("contact", "unit"):
         return contacts.unit_of(session, row) or ""
     if subject in APPEND_ONLY and (made := history(session, subject, [subject_id]).get((subject_id, field))):

@@ -27,7 +27,7 @@ from bot.services.centre import Centre
 from bot.services.escalation import alerts
 from bot.services.i18n import N_
 from bot.services.permissions import Function, Grant
-from bot.services.refusal import RefusedError
+from bot.services.refusal import NotFoundError, RefusedError
 from bot.services.staffing import staff as colleagues
 from bot.services.staffing.staff import SignedIn
 from store.db import touch
@@ -242,10 +242,10 @@ def may_take(export: Export, staff: SignedIn) -> bool:
 
 def take(session: Session, export_id: int, *, staff_id: int | None, now: datetime) -> str:
     """Notes that the file was handed out; gives its name on disk. `staff_id` None: the person themselves. Raises
-    LookupError where it is not there (any more)."""
+    NotFoundError where it is not there (any more)."""
     export = session.get_one(Export, export_id, with_for_update=True)
     if export.state is not ExportState.READY or export.file is None or _over(export, now):
-        raise LookupError(export_id)
+        raise NotFoundError
     export.downloads += 1
     audit.record(session, "export.take", "export", export.id, now=now, staff_id=staff_id, number=export.number)
     return export.file

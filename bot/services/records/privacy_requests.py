@@ -28,7 +28,7 @@ from bot.services.escalation import alerts
 from bot.services.i18n import N_, text
 from bot.services.permissions import Function
 from bot.services.records import erasure, exports
-from bot.services.refusal import RefusedError
+from bot.services.refusal import NotFoundError, RefusedError
 from bot.services.staffing import staff as colleagues
 from bot.services.staffing.staff import SignedIn
 from store.tables import Case, Contact, Export, ExportState, PrivacyRequest, RequestKind, RequestState, Staff
@@ -216,10 +216,10 @@ def make_link(session: Session, request_id: int, *, staff_id: int, now: datetime
 
 
 def copy_at(session: Session, token: str, now: datetime) -> tuple[str, str]:
-    """The file behind a link, noted as handed out: its name on disk, and the export's number. Raises LookupError."""
+    """The file behind a link, noted as handed out: its name on disk, and the export's number. Raises NotFoundError."""
     request = session.scalar(select(PrivacyRequest).where(PrivacyRequest.token_hash == _hash(token)))
     if request is None or request.export_id is None:
-        raise LookupError(token)
+        raise NotFoundError
     file = exports.take(session, request.export_id, staff_id=None, now=now)
     return file, session.get_one(Export, request.export_id).number
 

@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 
 from bot.core.words import Presence
 from bot.services import audit
+from bot.services.refusal import NotFoundError
 from bot.services.staffing import second_factor
 from bot.services.staffing.staff import (
     MAX_PASSWORD,
@@ -293,14 +294,14 @@ def sessions_of(session: Session, staff_id: int, cookie: str, machine: datetime)
 
 
 def end_session(session: Session, staff_id: int, handle: str, *, now: datetime, by_staff_id: int) -> None:
-    """Signs one of this person's browsers out; raises LookupError."""
+    """Signs one of this person's browsers out; raises NotFoundError."""
     opened = session.scalar(
         select(StaffSession).where(
             StaffSession.staff_id == staff_id, StaffSession.token_hash.startswith(handle, autoescape=True)
         )
     )
     if opened is None or len(handle) != HANDLE:
-        raise LookupError(handle)
+        raise NotFoundError
     _end(session, opened, "staff.end_session", now=now, by_staff_id=by_staff_id)
 
 

@@ -136,7 +136,7 @@ def holding(session: Session, *roles: Role) -> list[Staff]:
 
 
 def person(session: Session, staff_id: int) -> Staff:
-    """One of the staff; raises LookupError."""
+    """One of the staff."""
     return session.get_one(Staff, staff_id)
 
 
