@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -36,6 +37,8 @@ Work = Callable[[Session], T]
 
 POSTGRES_THREADS = 8
 SQLITE_READERS = 4
+BEGIN = "hotline_begin"  # the execution option that says how a transaction on SQLite begins
+STATEMENTS = 1200  # kept compiled; the program has about so many
 GROUP = 64  # writes committed together at most
 RETRIES = 3  # of a transaction that ran into another one on PostgreSQL
 RETRY_STATES = frozenset({"40001", "40P01", "23505"})
@@ -63,13 +66,11 @@ class Database:
         self.live = Live(conninfo)
         if self.is_sqlite:
             Path(self.url.database or "").parent.mkdir(parents=True, exist_ok=True)
-            self.engine = _sqlite(self.url, "BEGIN")
-            self._writer: _SqliteWriter | None = _SqliteWriter(self, _sqlite(self.url, "BEGIN IMMEDIATE"))
+            self.engine = _sqlite(self.url)
+            self._writer: _SqliteWriter | None = _SqliteWriter(self)
             self._threads = ThreadPoolExecutor(SQLITE_READERS, "read")
         else:
-            self.engine = create_engine(
-                self.url, pool_size=POSTGRES_THREADS, max_overflow=2, pool_pre_ping=True, pool_recycle=1800
-            )
+            self.engine = _postgres(self.url)
             self._writer = None
             self._threads = ThreadPoolExecutor(POSTGRES_THREADS, "database")
 
@@ -133,9 +134,9 @@ class Database:
 class _SqliteWriter:
     """The one thread that writes to SQLite: takes waiting jobs, gives each a SAVEPOINT, commits them together."""
 
-    def __init__(self, database: Database, engine: Engine) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._engine = engine
+        self._engine = database.engine.execution_options(**{BEGIN: "BEGIN IMMEDIATE"})
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="write", daemon=True)
         self._thread.start()
@@ -148,7 +149,6 @@ class _SqliteWriter:
     def close(self) -> None:
         self._jobs.put(None)
         self._thread.join()
-        self._engine.dispose()
 
     def _run(self) -> None:
         going_on = True
@@ -238,8 +238,24 @@ def _normal(url: str) -> URL:
     return parsed.set(drivername=f"{parsed.get_backend_name()}+hotline")
 
 
-def _sqlite(url: URL, begin: str) -> Engine:
-    engine = create_engine(url, connect_args={"timeout": 30, "check_same_thread": False})
+@cache
+def _postgres(url: URL) -> Engine:
+    """One a process, as for SQLite. Who asks are so many threads a Database, so the pool bounds nothing by itself."""
+    return create_engine(
+        url,
+        pool_size=POSTGRES_THREADS,
+        max_overflow=-1,
+        pool_pre_ping=True,
+        pool_recycle=1800,
+        query_cache_size=STATEMENTS,
+    )
+
+
+@cache
+def _sqlite(url: URL) -> Engine:
+    """One a process, for reading and writing: a statement is compiled once for both, and stays compiled."""
+    connect = {"timeout": 30, "check_same_thread": False}
+    engine = create_engine(url, connect_args=connect, query_cache_size=STATEMENTS)
     if url.database in (None, "", ":memory:"):
         raise ValueError("SQLite needs a file: the writer and the readers have connections of their own")
 
@@ -251,7 +267,7 @@ def _sqlite(url: URL, begin: str) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin_it(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
+        connection.exec_driver_sql(connection.get_execution_options().get(BEGIN, "BEGIN"))
 
     return engine
 
@@ -259,6 +275,4 @@ def _sqlite(url: URL, begin: str) -> Engine:
 def offline_engine(url: str) -> Engine:
     """A plain engine without threads, for migrations and backups."""
     parsed = _normal(url)
-    return (
-        _sqlite(parsed, "BEGIN") if parsed.get_backend_name() == "sqlite" else create_engine(parsed, poolclass=NullPool)
-    )
+    return _sqlite(parsed) if parsed.get_backend_name() == "sqlite" else create_engine(parsed, poolclass=NullPool)

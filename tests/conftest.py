@@ -20,12 +20,14 @@ from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import Table, create_engine, insert, select
+from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
 from bot.settings import PACKS, Settings
-from store.db import Database
+from store.db import Database, offline_engine
 from store.migrate import upgrade
+from store.tables import Base
 from store.vault import Vault
 from tests.fakes import postgres
 from tests.fakes.clock import ManualClock
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 SECRET = "a secret for tests"
 WEDNESDAY = datetime(2026, 7, 1, 10, 0, tzinfo=ZoneInfo("Asia/Shanghai"))
+DemoRows = dict[tuple[bool, str, datetime], list[tuple[Table, list[dict[str, object]]]]]
 CI = os.environ.get("CI") == "true"
 
 
@@ -70,16 +73,21 @@ def migrated_postgres() -> Iterator[str]:
         pytest.skip(trouble)
     name = f"hotline_test_{os.getpid()}"
     postgres.drop(name)
-    yield postgres.create(name)
+    yield postgres.create(name, durable=False)
     postgres.drop(name)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of a migrated database without a row."""
+def database_url(request: pytest.FixtureRequest) -> str:
+    """The URL of a migrated database without a row: the same for every test, so that what SQLAlchemy has compiled for
+    one serves the next."""
     if request.param == "sqlite":
-        path = tmp_path / "hotline.db"
-        shutil.copyfile(request.getfixturevalue("migrated_sqlite"), path)
+        empty: Path = request.getfixturevalue("migrated_sqlite")
+        path = empty.with_name("hotline.db")
+        offline_engine(f"sqlite:///{path}").dispose()
+        for left in empty.parent.glob("hotline.db*"):
+            left.unlink()
+        shutil.copyfile(empty, path)
         return f"sqlite:///{path}"
     url: str = request.getfixturevalue("migrated_postgres")
     engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"), poolclass=NullPool)
@@ -154,6 +162,12 @@ def shipped() -> tuple[Library, list[ManualClock]]:
     return library, clocks
 
 
+@pytest.fixture(scope="session")
+def demo_rows() -> DemoRows:
+    """What the demo and the shipped scripts are in the database, by what they depend on: made once, then copied."""
+    return {}
+
+
 @pytest.fixture
 def centre(
     settings: Settings,
@@ -161,14 +175,22 @@ def centre(
     clock: ManualClock,
     understanding: Understanding,
     shipped: tuple[Library, list[ManualClock]],
+    demo_rows: DemoRows,
 ) -> Centre:
     """What bot.app.build makes, with the demo's people, on the test's database and clock."""
     app = importlib.import_module("bot.app")
     demo = importlib.import_module("bot.services.demo")
     library, clocks = shipped
     clocks[:] = [clock]
-    db.write_now(lambda session: demo.load(session, settings.timezone, clock.now()))
-    db.write_now(lambda session: library.keep(session, clock.now()))
+    same = (db.is_sqlite, settings.timezone, clock.now())
+    if same in demo_rows:
+        db.write_now(lambda session: [session.execute(insert(table), rows) for table, rows in demo_rows[same] if rows])
+    else:
+        before = dict(db.read_now(_every_row))
+        db.write_now(lambda session: demo.load(session, settings.timezone, clock.now()))
+        db.write_now(lambda session: library.keep(session, clock.now()))
+        after = db.read_now(_every_row)
+        demo_rows[same] = [(table, [row for row in rows if row not in before.get(table, ())]) for table, rows in after]
     centre: Centre = importlib.import_module("bot.services.centre").Centre(
         settings=settings,
         clock=clock,
@@ -180,6 +202,14 @@ def centre(
         worker="test",
     )
     return centre
+
+
+def _every_row(session: Session) -> list[tuple[Table, list[dict[str, object]]]]:
+    found = (
+        (table, [dict(row) for row in session.execute(select(table)).mappings()])
+        for table in Base.metadata.sorted_tables
+    )
+    return [(table, rows) for table, rows in found if rows]
 
 
 @pytest.fixture

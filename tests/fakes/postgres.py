@@ -28,10 +28,13 @@ def answers() -> str:
         return f"no PostgreSQL for tests ({type(error).__name__}); HOTLINE_TEST_POSTGRES says where one is"
 
 
-def create(name: str) -> str:
-    """Makes and migrates a database; gives its URL."""
+def create(name: str, *, durable: bool = True) -> str:
+    """Makes and migrates a database; gives its URL. One that is not durable waits for no disk: a commit outlives the
+    death of our processes, not of the machine."""
     with psycopg.connect(server(), autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        if not durable:
+            connection.execute(sql.SQL("ALTER DATABASE {} SET synchronous_commit = off").format(sql.Identifier(name)))
     url = server().rpartition("/")[0] + f"/{name}"
     upgrade(url)
     return url
