@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import httpx
+import hypothesis
 import pytest
 from sqlalchemy import Table, create_engine, insert, select
 from sqlalchemy.orm import Session
@@ -44,6 +45,7 @@ SECRET = "a secret for tests"
 WEDNESDAY = datetime(2026, 7, 1, 10, 0, tzinfo=ZoneInfo("Asia/Shanghai"))
 DemoRows = dict[tuple[bool, str, datetime], list[tuple[Table, list[dict[str, object]]]]]
 CI = os.environ.get("CI") == "true"
+hypothesis.settings.load_profile("ci")  # the same cases everywhere, and a busy machine is no fault of theirs
 
 
 @pytest.fixture(scope="session", autouse=True)

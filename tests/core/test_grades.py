@@ -7,7 +7,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.grades import (
@@ -153,14 +153,10 @@ PROPERTY = st.builds(
 )
 
 
-CALM = settings(suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no fault of these
-
-
 def rank(grade: Grade | None, scale: Grading) -> int:
     return -1 if grade is None else SCALES[scale].index(grade)
 
 
-@CALM
 @given(HEATING, HEATING)
 def test_a_heating_grade_only_rises(facts: HeatingFacts, more: HeatingFacts) -> None:
     reaches = list(Reach)
@@ -180,7 +176,6 @@ def test_a_heating_grade_only_rises(facts: HeatingFacts, more: HeatingFacts) -> 
     assert rank(heating_grade(worse).grade, Grading.HEATING) >= rank(heating_grade(facts).grade, Grading.HEATING)
 
 
-@CALM
 @given(PROPERTY, PROPERTY)
 def test_a_property_grade_only_rises(facts: PropertyFacts, more: PropertyFacts) -> None:
     worse = PropertyFacts(
@@ -193,7 +188,6 @@ def test_a_property_grade_only_rises(facts: PropertyFacts, more: PropertyFacts) 
     assert rank(property_grade(worse).grade, Grading.PROPERTY) >= rank(property_grade(facts).grade, Grading.PROPERTY)
 
 
-@CALM
 @given(HEATING)
 def test_a_grade_has_a_reason_and_no_grade_has_none(facts: HeatingFacts) -> None:
     found = heating_grade(facts)

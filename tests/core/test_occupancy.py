@@ -5,13 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.occupancy import Grown, Occupancy, Over, Seen, Step, Surge, look, next_look, next_surge, surge
 from scripts.policies import SHIPPED, load_policies
 
-CALM = settings(suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no fault of these
 LIMITS = load_policies([SHIPPED]).occupancy
 START = datetime(2026, 7, 1, 6, 0, tzinfo=UTC)
 FULL, FREE = Seen(agents=2, held=10, capacity=10, waiting=1), Seen(agents=2, held=9, capacity=10, waiting=1)
@@ -72,7 +71,6 @@ def test_the_clock_starts_anew_when_a_line_is_free(
     assert story(*looks) == proposed
 
 
-@CALM
 @given(st.lists(st.tuples(st.integers(1, 600), st.booleans()), max_size=60))
 def test_whatever_happens_each_plan_is_proposed_once_a_stretch_and_never_early(steps: list[tuple[int, bool]]) -> None:
     was, now, since, seen_steps = Occupancy(), START, None, []
@@ -113,7 +111,6 @@ def test_under_control_for_long_enough_it_may_be_rolled_back() -> None:
     assert surge(was, under_control=True, limits=LIMITS, now=START + minutes(28))[1] == Over()
 
 
-@CALM
 @given(st.lists(st.tuples(st.integers(1, 600), st.booleans()), max_size=60))
 def test_between_two_looks_that_matter_nothing_would_have_been_found(steps: list[tuple[int, bool]]) -> None:
     """A rehearsal jumps to `next_look`: what every second's look finds meanwhile is what was known before."""
