@@ -28,14 +28,19 @@ const fields = (section) => section.querySelectorAll("textarea, select, input:no
 const touched = (field) => field.matches("[type=checkbox], [type=radio]") ? field.checked !== field.defaultChecked
   : field.matches("select") ? [...field.options].some((option) => option.selected !== option.defaultSelected)
   : field.value !== field.defaultValue;
-let composing = null; // the field an input method is writing into: drawn anew, half a word of Chinese would be lost
-document.addEventListener("compositionstart", ({ target }) => { composing = target; }, true);
-document.addEventListener("compositionend", () => { composing = null; }, true);
+// what is being pressed, or written into by an input method: drawn anew, the press would be lost, or half a word
+let busy = null;
+const later = new Map();
+document.addEventListener("compositionstart", ({ target }) => { busy = target; }, true);
+document.addEventListener("pointerdown", ({ target, button }) => { if (button === 0) busy = target; }, true);
+for (const over of ["compositionend", "pointerup", "pointercancel"]) document.addEventListener(over, () => setTimeout(() => {
+  busy = null;
+  const drawings = [...later];
+  later.clear();
+  for (const [section, html] of drawings) patch(section, html);
+}), true);
 function patch(section, html) {
-  if (composing && section.contains(composing)) {
-    composing.addEventListener("compositionend", () => patch(section, html), { once: true });
-    return;
-  }
+  if (busy && section.contains(busy)) { later.set(section, html); return; }
   const same = plain(html);
   if (drawnAs.get(section) === same) return;
   drawnAs.set(section, same);
