@@ -212,7 +212,6 @@ async def test_a_call_cut_off_keeps_its_answers_for_the_next_attempt(house: Hous
     assert answer.conversation_id is not None
     await house.says(answer.conversation_id, "方便", "/SetSlots(convenient=true)")
     await house.says(answer.conversation_id, "4", "/SetSlots(score_service=4)")
-    await house.centre.db.write(lambda s: callbacks.hung_up(s, house.centre, answer.conversation_id, house.clock.now()))
     await house.ends(DeliveryState.HEARD)
     callback = house.callback(callback_id)
     assert [a.disposition for a in house.attempts(callback_id)] == [Disposition.PARTLY_COMPLETED]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from bot.core.calls import Dial as Ring
@@ -23,17 +23,16 @@ from bot.core.words import (
     ConversationState,
     DeliveryState,
     Language,
-    Purpose,
     Report,
     Say,
 )
 from bot.services import contacts, days, gate, i18n
 from bot.services.calls import attempts, callbacks
-from bot.services.calls.agent_phones import free, under_way
+from bot.services.calls.agent_phones import ring
 from bot.services.calls.speech import ON_THE_LINE, Spoken
 from bot.services.centre import Centre
 from bot.services.conversation.conversations import add_line, save
-from bot.services.delivery import dispatch, outbox
+from bot.services.delivery import dispatch
 from bot.services.i18n import N_
 from store.db import touch, vault_of
 from store.tables import Address, CallAttempt, Callback, Contact, Delivery, Staff
@@ -65,25 +64,9 @@ def rings_of(centre: Centre, callback: Callback) -> Rings:
 def ring_for(session: Session, callback: Callback, now: datetime) -> bool:
     """Rings an agent for a callback that is due and may be made, first whoever has it in their diary; False where
     nobody is free."""
-    prefix = f"{AGENT_FIRST}:{callback.id}:"
-    found = free(session, now, prefix, first=callback.staff_id)
-    if found is None:
+    legs, metadata = f"{AGENT_FIRST}:{callback.id}:", {"callback": callback.id, "machine": "hang_up"}
+    if ring(session, legs, metadata, now, first=callback.staff_id, expires_at=now + STALE) is None:
         return False
-    person, address = found
-    rung = select(func.count()).where(Delivery.dedupe_key.startswith(prefix, autoescape=True))
-    outbox.put(
-        session,
-        dedupe_key=f"{prefix}{(session.scalar(rung) or 0) + 1}",
-        purpose=Purpose.STAFF_ALERT,
-        channel=ChannelName.VOICE,
-        address_id=address.id,
-        contact_id=None,
-        text="",
-        language=Language(person.language),
-        metadata={"callback": callback.id, "machine": "hang_up"},
-        now=now,
-        expires_at=now + STALE,
-    )
     callback.state, callback.due_at = CallbackState.DIALLING, now + callbacks.LOST_AFTER
     return True
 
@@ -93,7 +76,7 @@ def call_customer(
 ) -> Spoken:
     """The agent is ready: the gate is asked once more, and the customer's leg is written down before it is dialled."""
     language = Language(leg.body["language"])
-    attempt = under_way(session, callback)
+    attempt = callbacks.under_way(session, callback)
     if attempt is None:
         attempt = _attempt(session, centre, callback, person, now)
     if attempt is None or attempt.delivery_id is None:

@@ -23,18 +23,16 @@ from bot.core.words import (
     Button,
     ChannelName,
     ConversationState,
-    DeliveryState,
     Language,
     Purpose,
     Say,
 )
 from bot.services import contacts, i18n
 from bot.services.calls import agent_first
-from bot.services.calls.agent_phones import UP, callback_of, free, owner, pass_on
+from bot.services.calls.agent_phones import UP, callback_of, owner, pass_on, ring
 from bot.services.calls.speech import BY_KEY, OFF_THE_LINE, ON_THE_LINE, PATIENCE, Spoken, from_here
 from bot.services.centre import Centre
 from bot.services.conversation.conversations import Held, add_line, hold, save
-from bot.services.delivery import outbox
 from bot.services.desk import escalations
 from bot.services.i18n import N_
 from bot.services.plans import preparation
@@ -67,25 +65,11 @@ def ring_next(session: Session, held: Held, now: datetime, spoken: Spoken) -> Sp
     ringing = _ringing(session, held.id, now)
     if ringing is not None:
         return replace(spoken, then=_leg(session, held, ringing))
-    found = free(session, now, _legs_of(held.id)) if _first_in_line(session, held, now) else None
-    if found is None:
+    if not _first_in_line(session, held, now):
         return spoken
-    person, address = found
-    legs = select(func.count()).where(Delivery.dedupe_key.startswith(_legs_of(held.id), autoescape=True))
-    made = outbox.put(
-        session,
-        dedupe_key=f"{_legs_of(held.id)}{(session.scalar(legs) or 0) + 1}",
-        purpose=Purpose.STAFF_ALERT,
-        channel=ChannelName.VOICE,
-        address_id=address.id,
-        contact_id=None,
-        text="",
-        language=Language(person.language),
-        metadata={"conversation": held.id},
-        now=now,
-        state=DeliveryState.ACCEPTED,  # the caller's own call rings it
-        attempt=1,
-    )
+    made = ring(session, _legs_of(held.id), {"conversation": held.id}, now, by_the_caller=True)
+    if made is None:
+        return spoken
     leg = session.get_one(Delivery, made)
     says = (*spoken.says, Say(i18n.text(held.language, CONNECTING)))
     return Spoken(says, held.language, _leg(session, held, leg))

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from sqlalchemy import case, exists, func, select
 from sqlalchemy.orm import Session, aliased
 
-from bot.core.words import CallbackState, ChannelName, ConversationState, DeliveryState, Presence, Purpose
+from bot.core.words import CallbackState, ChannelName, ConversationState, DeliveryState, Language, Presence, Purpose
 from bot.services.calls import callbacks
+from bot.services.delivery import outbox
 from bot.services.permissions import PERMISSIONS, Function
 from store.db import touch
-from store.tables import Address, CallAttempt, Callback, Conversation, Delivery, Staff, StaffNumber, StaffRole
+from store.tables import Address, Callback, Conversation, Delivery, Staff, StaffNumber, StaffRole
 
 LOST = timedelta(hours=1)  # a leg nobody has reported on for so long is over
 NOT_AGAIN = timedelta(minutes=2)  # before somebody who did not take a caller is rung for the same one again
@@ -61,6 +63,40 @@ def free(session: Session, now: datetime, tried: str, first: int | None = None) 
     return (row[0], row[1]) if row is not None else None
 
 
+def ring(
+    session: Session,
+    tried: str,
+    metadata: Mapping[str, object],
+    now: datetime,
+    *,
+    first: int | None = None,
+    expires_at: datetime | None = None,
+    by_the_caller: bool = False,
+) -> int | None:
+    """Writes down the leg to whoever is free (as `free` has it), the next whose key begins with `tried`; its delivery's
+    id, None where nobody is free. `by_the_caller`: their own call rings it, nothing is left to send."""
+    found = free(session, now, tried, first)
+    if found is None:
+        return None
+    person, address = found
+    legs = select(func.count()).where(Delivery.dedupe_key.startswith(tried, autoescape=True))
+    return outbox.put(
+        session,
+        dedupe_key=f"{tried}{(session.scalar(legs) or 0) + 1}",
+        purpose=Purpose.STAFF_ALERT,
+        channel=ChannelName.VOICE,
+        address_id=address.id,
+        contact_id=None,
+        text="",
+        language=Language(person.language),
+        metadata=dict(metadata),
+        now=now,
+        expires_at=expires_at,
+        state=DeliveryState.ACCEPTED if by_the_caller else DeliveryState.QUEUED,
+        attempt=int(by_the_caller),
+    )
+
+
 def owner(session: Session, delivery: Delivery) -> Staff | None:
     """Whose telephone a leg rings."""
     return session.scalar(
@@ -80,7 +116,7 @@ def callback_of(session: Session, delivery: Delivery) -> Callback | None:
 
 def pass_on(session: Session, callback: Callback, now: datetime) -> None:
     """This agent does not make the call: the next one is rung at the next beat."""
-    if callback.state is CallbackState.DIALLING and not under_way(session, callback):
+    if callback.state is CallbackState.DIALLING and not callbacks.under_way(session, callback):
         callback.state, callback.due_at = CallbackState.SCHEDULED, now
         touch(session, "callbacks")
 
@@ -90,8 +126,3 @@ def leg_changed(session: Session, delivery: Delivery, now: datetime) -> None:
     owed = callback_of(session, delivery) if delivery.state in OVER else None
     if owed is not None:
         pass_on(session, owed, now)
-
-
-def under_way(session: Session, callback: Callback) -> CallAttempt | None:
-    """The attempt under way."""
-    return next((a for a in callbacks.attempts_of(session, callback) if a.ended_at is None), None)

@@ -1,9 +1,8 @@
 """What becomes of callbacks: answered, retried by reason, closed once (REQ-C13, C18, C19).
 
 dialling.py places the calls. The outbox asks `wanted` before one goes out and tells `delivery_changed` what becomes of
-it; the voice service says `hung_up` when one that was answered is over. bot/core/calls.py decides what is next. The
-moment a person answers is calls.py's, which needs the flow engine; what staff change is callback_changes.py's; what
-customers wish is bookings.py's.
+it, its end too. bot/core/calls.py decides what is next. The moment a person answers is calls.py's, which needs the flow
+engine; what staff change is callback_changes.py's; what customers wish is bookings.py's.
 
 What became of a call is read from its delivery: DELIVERED it was answered, HEARD it is over, FAILED with the `error`
 "busy", "no_answer", "declined", "machine", "unreachable" (switched off), "invalid" (no such number) or anything else
@@ -98,6 +97,11 @@ def attempts_of(session: Session, callback: Callback) -> list[CallAttempt]:
     return list(
         session.scalars(select(CallAttempt).where(CallAttempt.callback_id == callback.id).order_by(CallAttempt.number))
     )
+
+
+def under_way(session: Session, callback: Callback) -> CallAttempt | None:
+    """The attempt that has not ended."""
+    return next((attempt for attempt in attempts_of(session, callback) if attempt.ended_at is None), None)
 
 
 def next_step(
@@ -201,19 +205,6 @@ def delivery_changed(
             _failed(session, centre, callback, attempt, delivery.error or "", now)
         case DeliveryState.EXPIRED | DeliveryState.CANCELLED:
             close_attempt(session, centre, callback, attempt, Disposition.CANCELLED, now)
-    touch(session, "callbacks")
-
-
-def hung_up(session: Session, centre: Centre, conversation_id: int, now: datetime) -> None:
-    """The call behind a conversation is over, whoever ended it: what was answered is kept for the next attempt.
-
-    Repeats, and the provider's own report of the end, change nothing more.
-    """
-    attempt = session.scalar(select(CallAttempt).where(CallAttempt.conversation_id == conversation_id))
-    callback = lock(session, attempt.callback_id) if attempt is not None else None
-    if callback is None or attempt is None or attempt.ended_at is not None:
-        return
-    call_over(session, centre, callback, attempt, now)
     touch(session, "callbacks")
 
 

@@ -1,7 +1,7 @@
 """The moment a call we placed is answered: a person hears the plan's script, a machine what the policy says.
 
-The voice service (bot/services/calls/voice.py) calls `answered` once the carrier asks what to say, `talk.turn` for what
-is heard afterwards, and `callbacks.hung_up` when the call is over.
+The voice service (bot/services/calls/voice.py) calls `answered` once the carrier asks what to say, and `talk.turn` for
+what is heard afterwards; that the call is over comes with the carrier's report (`callbacks.delivery_changed`).
 """
 
 from __future__ import annotations

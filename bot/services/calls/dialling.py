@@ -208,7 +208,7 @@ def _on_the_phone(session: Session, callback: Callback) -> bool:
 
 def _look(session: Session, centre: Centre, callback: Callback, now: datetime) -> None:
     """A call under way for too long: what its delivery says settles it; where nobody knows, a person must look."""
-    attempt = next((a for a in callbacks.attempts_of(session, callback) if a.ended_at is None), None)
+    attempt = callbacks.under_way(session, callback)
     delivery = session.get(Delivery, attempt.delivery_id) if attempt is not None and attempt.delivery_id else None
     if attempt is None or delivery is None:
         callback.state, callback.due_at = CallbackState.SCHEDULED, now

@@ -21,7 +21,6 @@ ENTRIES: Mapping[str, str] = {
     "form": N_("填写记录"),
     "by_hand": N_("导入手工记录"),
     "unreached": N_("没能通知到的客户"),
-    "released": N_("监测恢复正常"),
     "course": N_("经过"),
     "suspected": N_("疑似"),
     "confirmed": N_("已确认"),

@@ -168,13 +168,6 @@ def open_from_monitor(
     return incident
 
 
-def monitor_released(session: Session, key: str, now: datetime, details: str = "") -> None:
-    """What the monitor watched is normal again; whether it is over, people say."""
-    incident = session.scalar(select(Incident).where(Incident.dedupe_key == key[:120]))
-    if incident is not None:
-        note(session, incident, "released", details, None, now)
-
-
 def _names(given: Sequence[str]) -> list[str]:
     return sorted({name.strip() for name in given if name.strip()})
 

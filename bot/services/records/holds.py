@@ -137,12 +137,6 @@ def held(session: Session, subject: HoldSubject, subject_id: int) -> tuple[Legal
     return tuple(session.scalars(query)) if ids else ()
 
 
-def placed_on(session: Session, subject: HoldSubject, subject_id: int) -> tuple[LegalHold, ...]:
-    """Every hold placed on this very thing, open or lifted, the latest first."""
-    where = LegalHold.subject == subject, LegalHold.subject_id == subject_id
-    return tuple(session.scalars(select(LegalHold).where(*where).order_by(LegalHold.id.desc())))
-
-
 def _reached(session: Session, hold: LegalHold) -> dict[HoldSubject, set[int]]:
     """A hold's own thing and what hangs together with it."""
     found: dict[HoldSubject, set[int]] = {hold.subject: {hold.subject_id}}
