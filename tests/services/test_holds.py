@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from zoneinfo import ZoneInfo
-
 import pytest
 from sqlalchemy import delete, select, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from bot.core.media import MediaKind, MediaState
+from bot.core.media import MediaKind
 from bot.core.retention import HoldSubject
-from bot.core.words import Author, CaseKind, ChannelName, ConversationState, Language, Role
+from bot.core.words import CaseKind, Role
 from bot.services import audit, contacts, sealing
 from bot.services.casework import cases
 from bot.services.records import holds
@@ -24,18 +21,14 @@ from store.tables import (
     AuditEntry,
     CaseLink,
     CaseNote,
-    Conversation,
     CustomerReport,
     Incident,
     LegalHold,
     LinkKind,
-    Message,
-    Staff,
-    StaffRole,
     Unlocked,
 )
+from tests.fakes.records import NOW, ZONE, Talk, person
 
-NOW = datetime(2026, 7, 1, 2, 0, tzinfo=UTC)
 S = HoldSubject
 
 
@@ -43,19 +36,16 @@ class World:
     """One person with a conversation, a recording in it, its case, an incident; another person with nothing in it."""
 
     def __init__(self, session: Session) -> None:
-        staff = Staff(username="keeper", name="许", language=Language.ZH, created_at=NOW)
-        staff.roles.append(StaffRole(role=Role.MANAGER))
-        session.add(staff)
-        session.flush()
-        self.keeper = staff.id
-        self.contact, self.conversation, self.recording = self._talk(session, "lin")
-        self.other, self.elsewhere, _ = self._talk(session, "wu")
+        self.keeper = person(session, "keeper", Role.MANAGER)
+        talk, another = Talk(session, "lin", NOW), Talk(session, "wu", NOW)
+        self.contact, self.conversation, self.recording = talk.contact, talk.id, talk.recording
+        self.other, self.elsewhere = another.contact, another.id
         case = cases.open_case(
             session,
             kind=CaseKind.COMPLAINT,
             contact_id=self.contact,
             subject="漏水",
-            zone=ZoneInfo("Asia/Shanghai"),
+            zone=ZONE,
             now=NOW,
             conversation_id=self.conversation,
         )
@@ -65,37 +55,6 @@ class World:
         self.case, self.incident = case.id, incident.id
         session.add(CaseLink(case_id=case.id, kind=LinkKind.INCIDENT, other_id=incident.id, at=NOW))
         session.flush()
-
-    @staticmethod
-    def _talk(session: Session, who: str) -> tuple[int, int, int]:
-        met = contacts.meet(session, ChannelName.REST, who, language=Language.ZH, zone="Asia/Shanghai", now=NOW)
-        talk = Conversation(
-            contact_id=met.contact_id,
-            address_id=met.address_id,
-            channel=ChannelName.REST,
-            language=Language.ZH,
-            state=ConversationState.CLOSED,
-            opened_at=NOW,
-        )
-        session.add(talk)
-        session.flush()
-        line = Message(
-            conversation_id=talk.id, seq=1, channel=ChannelName.REST, author=Author.CUSTOMER, text="喂", at=NOW
-        )
-        session.add(line)
-        session.flush()
-        voice = Attachment(
-            message_id=line.id,
-            channel=ChannelName.REST,
-            kind=MediaKind.VOICE,
-            state=MediaState.FAILED,
-            mime="audio/mpeg",
-            source="x",
-            due_at=NOW,
-        )
-        session.add(voice)
-        session.flush()
-        return met.contact_id, talk.id, voice.id
 
     def all(self) -> dict[str, tuple[HoldSubject, int]]:
         return {
