@@ -12,8 +12,8 @@ from bot.core.words import Role
 from bot.services.centre import Centre
 from bot.services.staffing import sign_in
 from store.tables import Staff, StaffRole
+from tests.fakes.people import TOKEN, come_in
 
-TOKEN = re.compile(r'name="csrf" value="([^"]+)"')
 COLUMN = re.compile(r'<select name="column".*?</select>', re.S)
 CHOSEN = re.compile(r'<option value="([^"]*)" selected>')
 
@@ -45,23 +45,15 @@ class Desk:
         person, token = centre.db.write_now(link)
         client.cookies.clear()
         desk = cls(client, person)
-        page = await client.get(f"/sign-in/link/{token}")
-        answer = await client.post(f"/sign-in/link/{token}", data={"csrf": cls._token(page.text)})
-        assert answer.status_code == 303, answer.text
+        await come_in(client, token)
         return desk
-
-    @staticmethod
-    def _token(page: str) -> str:
-        found = TOKEN.search(page)
-        assert found is not None, page[:2000]
-        return found[1]
 
     async def see(self, path: str, status: int = 200) -> str:
         """A page's HTML."""
         answer = await self.client.get(path, headers={"accept": "text/html"})
         assert answer.status_code == status, answer.text[:2000]
-        if TOKEN.search(answer.text):
-            self._csrf = self._token(answer.text)
+        if found := TOKEN.search(answer.text):
+            self._csrf = found[1]
         return answer.text
 
     async def do(self, path: str, status: int = 303, files: dict[str, object] | None = None, **fields: object) -> str:

@@ -14,6 +14,7 @@ from bot.services.centre import Centre
 from bot.services.staffing import sign_in
 from store.tables import Staff
 
+TOKEN = re.compile(r'name="csrf" value="([^"]+)"')
 OURS = {"X-Hotline-Chat": "1"}
 PATIENCE = 60.0  # seconds a busy machine may take
 
@@ -79,9 +80,7 @@ class Colleague:
             lambda s: s.scalars(select(Staff.id).where(Staff.username == username)).one()
         )
         token = await centre.db.write(lambda s: sign_in.make_link(s, self.staff_id, now=now, machine=machine))
-        page = await self.client.get(f"/sign-in/link/{token}")
-        answer = await self.client.post(f"/sign-in/link/{token}", data={"csrf": csrf_of(page.text)})
-        assert answer.status_code == 303, answer.text
+        await come_in(self.client, token)
         return self
 
     async def sees(self, path: str) -> str:
@@ -99,8 +98,15 @@ class Colleague:
         await self.client.aclose()
 
 
+async def come_in(client: httpx.AsyncClient, token: str) -> None:
+    """By a one-time link; `client` carries the session's cookie afterwards."""
+    page = await client.get(f"/sign-in/link/{token}")
+    answer = await client.post(f"/sign-in/link/{token}", data={"csrf": csrf_of(page.text)})
+    assert answer.status_code == 303, answer.text
+
+
 def csrf_of(page: str) -> str:
     """The token a page's forms carry."""
-    found = re.search(r'name="csrf" value="([^"]+)"', page)
-    assert found, "the page has no form"
+    found = TOKEN.search(page)
+    assert found, f"the page has no form: {page[:2000]}"
     return found[1]
