@@ -1,8 +1,9 @@
 """Who wants to know that something changed: topics, wake-ups, and LISTEN/NOTIFY between processes.
 
 A wake-up says only *that* a topic changed; the reader asks the database *what*, by the sequence it last saw. So a lost
-or doubled wake-up never loses or doubles a message. Topics: "floor", "conversation:<id>", "phone:<blind>",
-"broadcast:<id>", "incident:<id>", "staff:<id>", "callbacks", "outbox".
+or doubled wake-up never loses or doubles a message. Topics: "floor", "conversation:<id>", "lines:<id>" (where
+nothing else of a conversation changed), "phone:<blind>", "broadcast:<id>", "incident:<id>", "staff:<id>", "callbacks",
+"outbox".
 """
 
 from __future__ import annotations

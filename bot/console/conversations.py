@@ -27,7 +27,7 @@ from bot.console.door import (
     write,
 )
 from bot.console.floor import talks_of
-from bot.console.live import Beside, live
+from bot.console.live import Beside, Tail, live
 from bot.console.queries.archive import marks_of
 from bot.console.queries.conversations import Exchange, exchange, names_of_staff, visible
 from bot.console.queries.floor import Talks, Waiting, talks
@@ -83,11 +83,11 @@ class Lines:
     people: dict[int, str]
 
 
-async def _lines(request: Request, conversation_id: int, after: int) -> Lines:
+async def _lines(request: Request, conversation_id: int, after: int, *, standing: bool = True) -> Lines:
     def read(session: Session) -> Lines:
         new = conversations.transcript(session, conversation_id, after, private=True)
         people = names_of_staff(session, {line.staff_id for line in new if line.staff_id is not None})
-        return Lines(new, agent_lines.standings(session, conversation_id), people)
+        return Lines(new, agent_lines.standings(session, conversation_id) if standing else {}, people)
 
     return await centre_of(request).db.read(read)
 
@@ -128,9 +128,9 @@ async def events(request: Request, conversation_id: int, staff: OnTheFloor, afte
 
     shown: dict[int, Standing] = {}
 
-    async def more() -> list[ServerSentEvent]:
+    async def added(changed: bool) -> list[ServerSentEvent]:
         nonlocal seen
-        lines = await _lines(request, conversation_id, seen)
+        lines = await _lines(request, conversation_id, seen, standing=changed)
         seen = lines.new[-1].seq if lines.new else seen
         moved = {seq: each for seq, each in lines.standings.items() if shown.get(seq) != each}
         shown.update(moved)
@@ -143,15 +143,22 @@ async def events(request: Request, conversation_id: int, staff: OnTheFloor, afte
         found = await look(request, conversation_id, reader)
         return {part: fragment(request, f"console/conversation/{part}.html", exchange=found, **FILES) for part in PARTS}
 
+    standing: list[tuple[str, tuple[Waiting, ...]]] = []  # the lists beside it as the page has them
+
     async def beside(reader: SignedIn) -> tuple[float, Mapping[str, str]]:
+        nonlocal standing
         asked, seen = await talks_of(request)
-        return asked, {"talks": _beside(request, asked, seen, reader, conversation_id)}
+        if (groups := _groups(seen, reader)) == standing:
+            return asked, {}
+        standing = groups
+        drawn = (_group(request, asked, seen, key, rows, conversation_id) for key, rows in groups)
+        return asked, {"talks": "".join(drawn)}
 
     return live(
         request,
         (f"conversation:{conversation_id}", f"typing:{conversation_id}:customer", "incidents"),
         draw,
-        more,
+        Tail(frozenset({f"lines:{conversation_id}"}), added),
         Beside(frozenset({"floor"}), beside),
     )
 
@@ -183,18 +190,15 @@ def _groups(seen: Talks, viewer: SignedIn) -> list[tuple[str, tuple[Waiting, ...
     return [(key, rows) for key, rows in groups if rows or key == "queue"]
 
 
-def _beside(request: Request, asked: float, seen: Talks, viewer: SignedIn, here: int) -> str:
-    """The lists as HTML; the queue, where they see all of it and do not stand in it, is drawn once."""
+def _group(request: Request, asked: float, seen: Talks, key: str, rows: tuple[Waiting, ...], here: int) -> str:
+    """One list as HTML; the queue, where they see all of it and do not stand in it, is drawn once for all."""
 
-    def draw(key: str, rows: tuple[Waiting, ...]) -> str:
+    def draw() -> str:
         return fragment(request, "console/conversation/group.html", key=key, rows=rows, here=here)
 
-    def drawn(key: str, rows: tuple[Waiting, ...]) -> str:
-        if key != "queue" or rows != seen.waiting or any(row.id == here for row in rows):
-            return draw(key, rows)
-        return shared_of(request).once((key, language_of(request)), asked, lambda: draw(key, rows))
-
-    return "".join(drawn(key, rows) for key, rows in _groups(seen, viewer))
+    if key != "queue" or rows != seen.waiting or any(row.id == here for row in rows):
+        return draw()
+    return shared_of(request).once((key, language_of(request)), asked, draw)
 
 
 # ── what an agent does ──

@@ -10,9 +10,20 @@ from fastapi import APIRouter, Depends, Form, HTTPException, Request
 from sqlalchemy.orm import Session
 from starlette.responses import RedirectResponse, Response
 
-from bot.console.door import FLOOR, SECTIONS, centre_of, change, fragment, refuse, render, require, see_other
+from bot.console.door import (
+    FLOOR,
+    SECTIONS,
+    centre_of,
+    change,
+    fragment,
+    language_of,
+    refuse,
+    render,
+    require,
+    see_other,
+)
 from bot.console.live import Beside, live
-from bot.console.queries.floor import Floor, Talks, floor, talks
+from bot.console.queries.floor import QUEUE_LIMIT, Floor, Talks, floor, talks
 from bot.console.shared import shared_of
 from bot.core.words import Presence
 from bot.services.desk import occupancy
@@ -62,7 +73,15 @@ async def events(request: Request, staff: OnTheFloor) -> Response:
     async def draw(staff: SignedIn) -> tuple[float, Mapping[str, str]]:
         asked, known = await talks_of(request)
         seen = await _floor(request, staff, known)
-        return asked, {part: fragment(request, f"console/floor/{part}.html", floor=seen) for part in PARTS}
+
+        def drawn(part: str) -> str:
+            return fragment(request, f"console/floor/{part}.html", floor=seen)
+
+        sections = {part: drawn(part) for part in PARTS if part != "others"}
+        if seen.others == known.held[:QUEUE_LIMIT]:  # who holds nothing sees what their like see
+            key = ("others", language_of(request))
+            return asked, sections | {"others": shared_of(request).once(key, asked, lambda: drawn("others"))}
+        return asked, sections | {"others": drawn("others")}
 
     return live(request, (), None, beside=Beside(frozenset({"floor", f"staff:{staff.staff_id}"}), draw))
 

@@ -20,8 +20,7 @@ from bot.console.door import centre_of, visitor
 from bot.services.desk import assigning
 from bot.services.staffing.staff import SignedIn
 
-HEARTBEAT = 20.0  # seconds without a change after which the stream looks again whether its reader is still signed in
-LOOK_AGAIN = 5.0  # seconds its reader is taken for signed in, unless something is heard of them
+HEARTBEAT = 20.0  # seconds its reader is taken for signed in and present, unless something is heard of them
 TOGETHER = 0.15  # seconds in which several changes become one; the first is shown at once
 HEADERS = {"X-Accel-Buffering": "no", "Cache-Control": "no-store"}
 _TICKING = re.compile(r' data-seconds="\d+"([^>]*)>[^<]*<')
@@ -30,7 +29,6 @@ _TICKING = re.compile(r' data-seconds="\d+"([^>]*)>[^<]*<')
 Draw = Callable[[SignedIn], Awaitable[Mapping[str, str]]]
 Aside = Callable[[SignedIn], Awaitable[tuple[float, Mapping[str, str]]]]
 """Sections with when what they show was asked for, on the monotonic clock."""
-More = Callable[[], Awaitable[list[ServerSentEvent]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +40,29 @@ class Beside:
     every: float = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """What a page adds at its end: `read` gives what came since it was asked last, and is told whether anything else
+    may have changed; on `topics` nothing has."""
+
+    topics: frozenset[str]
+    read: Callable[[bool], Awaitable[list[ServerSentEvent]]]
+
+
 def live(
     request: Request,
     topics: tuple[str, ...],
     draw: Draw | None,
-    more: More | None = None,
+    tail: Tail | None = None,
     beside: Beside | None = None,
 ) -> EventSourceResponse:
-    """Streams the sections `draw` gives (id → HTML) as event "sections", and whatever `more` has, on every change."""
-    return EventSourceResponse(_stream(request, topics, draw, more, beside), headers=HEADERS, ping=15)
+    """Streams the sections `draw` gives (id → HTML) as event "sections", and what is new at the `tail`, when anything
+    changed; sections whose topics kept silent are looked at again after HEARTBEAT."""
+    return EventSourceResponse(_stream(request, topics, draw, tail, beside), headers=HEADERS, ping=15)
 
 
 async def _stream(
-    request: Request, topics: tuple[str, ...], draw: Draw | None, more: More | None, beside: Beside | None
+    request: Request, topics: tuple[str, ...], draw: Draw | None, tail: Tail | None, beside: Beside | None
 ) -> AsyncIterator[ServerSentEvent]:
     staff = await visitor(request)
     checked = time.monotonic()
@@ -62,26 +70,28 @@ async def _stream(
         yield ServerSentEvent("", event="gone")
         return
     me, near, far = f"staff:{staff.staff_id}", frozenset(topics), beside.topics if beside else frozenset()
+    added = tail.topics if tail else frozenset()
     every = beside.every if beside else HEARTBEAT
     shown: dict[str, str] = {}
-    told = drawn = -math.inf
-    own, aside = True, beside is not None
-    async with centre_of(request).live.listen(me, *near, *far) as ear:
+    told = looked = drawn = -math.inf
+    own, more, aside = True, True, beside is not None
+    async with centre_of(request).live.listen(me, *near, *added, *far) as ear:
         while True:
             began = time.monotonic()
-            if began - checked > LOOK_AGAIN:
+            if began - checked > HEARTBEAT:
                 staff, checked = await visitor(request), began
             if staff is None:
                 yield ServerSentEvent("", event="gone")
                 return
-            if began - told > HEARTBEAT / 2:
+            if began - told > HEARTBEAT:
                 told = began
                 await _here(request, staff)
             sections: dict[str, str] = {}
-            if own:
-                for event in await more() if more else ():
-                    yield event
-                sections.update(await draw(staff) if draw else {})
+            for event in await tail.read(own) if tail and more else ():
+                yield event
+            if own and draw:
+                looked = began
+                sections.update(await draw(staff))
             if aside and beside and began - drawn >= every:
                 asked, found = await beside.draw(staff)
                 sections.update(found)
@@ -90,8 +100,8 @@ async def _stream(
             shown.update((name, _TICKING.sub("", html)) for name, html in changed.items())
             if changed:
                 yield ServerSentEvent(json.dumps(changed, ensure_ascii=False), event="sections")
-            own = False
-            while not own and not (aside and time.monotonic() - drawn >= every):
+            own = more = False
+            while not more and not (aside and time.monotonic() - drawn >= every):
                 patience = max(0.0, drawn + every - time.monotonic()) if aside else HEARTBEAT
                 woken = await ear.wait(patience, far - near if aside else frozenset())
                 if any(topic.startswith("typing:") for topic in woken):
@@ -100,7 +110,9 @@ async def _stream(
                 if me in heard:
                     checked = -math.inf
                 own = bool(heard & {me, *near}) or (not woken and not aside)
+                more = own or bool(heard & added)
                 aside = aside or (beside is not None and (not woken or bool(heard & far)))
+            own = own or began - looked > HEARTBEAT
             await asyncio.sleep(max(0.0, began + TOGETHER - time.monotonic()))
 
 

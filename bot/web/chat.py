@@ -214,7 +214,7 @@ async def _announcements_seen(centre: Centre, place: Place) -> None:
 
 
 def _topics(here: Present) -> tuple[str, ...]:
-    topics = [f"address:{here.address_id}", f"conversation:{here.conversation_id}"]
+    topics = [f"address:{here.address_id}", f"conversation:{here.conversation_id}", f"lines:{here.conversation_id}"]
     if here.state is ConversationState.AGENT:
         topics.append(f"typing:{here.conversation_id}:agent")
     if here.state is ConversationState.QUEUED:

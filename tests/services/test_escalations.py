@@ -87,6 +87,25 @@ async def test_the_bot_is_silent_while_people_hold_the_conversation(centre: Cent
     assert [line.text for line in lines] == ["您好，我来处理"]
 
 
+async def test_a_line_that_changes_nothing_else_says_so_to_whoever_looks(centre: Centre) -> None:
+    conversation = await waiting(centre)
+    agent = await staff_id(centre, "agent")
+    await centre.db.write(lambda s: escalations.claim(s, conversation, agent, centre.clock.now()))
+    everything, lines = f"conversation:{conversation}", f"lines:{conversation}"
+
+    async with centre.live.running(), centre.live.listen(everything, lines) as ear:
+
+        async def says(words: str, number: str) -> set[str]:
+            await inbox.receive(centre, message(words, number))
+            return await ear.wait(5)
+
+        assert await says("在吗", "10") == {lines}  # they wait for an answer since they were queued
+        await centre.db.write(lambda s: agent_lines.say(s, centre, conversation, agent, "在的", centre.clock.now()))
+        assert everything in await ear.wait(5)
+        assert await says("暖气修好了吗", "11") == {everything}  # from now they wait again
+        assert await says("？", "12") == {lines}
+
+
 async def test_only_the_holder_writes_and_closes(centre: Centre) -> None:
     conversation = await waiting(centre)
     agent, other = await staff_id(centre, "agent"), await staff_id(centre, "agent2")

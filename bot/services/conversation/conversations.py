@@ -54,10 +54,22 @@ class Held:
     zone: str = ""
     segments: Sequence[str] = ()
     changes: dict[str, Any] = field(default_factory=dict)
+    found: tuple[Any, ...] = ()  # its `standing` as it was read
+
+    @property
+    def standing(self) -> tuple[Any, ...]:
+        """What staff see of a conversation beside its lines."""
+        return self.state, self.staff_id, self.language, self.flow
 
     def change(self, **columns: Any) -> None:
         """Notes further columns to be written back with the turn."""
         self.changes.update(columns)
+
+    def moved(self) -> bool:
+        """Whether more changed than that lines were added."""
+        return self.standing != self.found or any(
+            name not in self.__slots__ or getattr(self, name) != value for name, value in self.changes.items()
+        )
 
 
 _Number = aliased(Address)
@@ -271,7 +283,7 @@ def _new_line(
 
 def _held(session: Session, row: Row[Any]) -> Held:
     vault = vault_of(session)
-    return Held(
+    held = Held(
         id=row.id,
         contact_id=row.contact_id,
         address_id=row.address_id,
@@ -293,6 +305,8 @@ def _held(session: Session, row: Row[Any]) -> Held:
         zone=row.timezone,
         segments=row.segments or (),
     )
+    held.found = held.standing
+    return held
 
 
 _conversation, _line = cast(Table, Conversation.__table__), cast(Table, Message.__table__)
@@ -328,8 +342,8 @@ def _columns_of(session: Session, held: Held) -> dict[str, Any]:
     """What the working copy writes back; it has nothing more to write after that."""
     held.revision += 1
     columns = {name: getattr(held, name) for name in _SAVED} | held.changes
-    held.changes = {}
-    touch(session, f"conversation:{held.id}")
+    touch(session, f"conversation:{held.id}" if held.moved() else f"lines:{held.id}")
+    held.changes, held.found = {}, held.standing
     if held.state in (ConversationState.QUEUED, ConversationState.AGENT):
         touch(session, "floor")
     return columns

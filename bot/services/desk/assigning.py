@@ -12,10 +12,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from bot.core.assignment import Seat, Silence, Wish, able, assign, silence
+from bot.core.policy import Agents
 from bot.core.words import Author, ChannelName, ConversationState, Language, Presence, Role, Say
 from bot.services import audit, i18n
 from bot.services.centre import Centre
@@ -40,17 +41,19 @@ LEFT = N_("%(name)s不在线，会话转给别的同事。")
 def tick(session: Session, centre: Centre, now: datetime) -> int:
     """One round: who has gone, what is left without an answer, what waits for nobody in particular."""
     machine = centre.clock.machine()
-    gone = _sweep(session, now, machine)
+    changed = _sweep(session, now, machine)
     seats = _seats(session, machine)
-    return gone + _silent(session, centre, seats, now) + _give(session, centre, _seats(session, machine), now)
+    if silent := _silent(session, centre, seats, now):
+        seats = _seats(session, machine)
+    return changed + silent + _give(session, centre, seats, now)
 
 
 def seen(session: Session, staff_id: int, *, now: datetime, machine: datetime) -> None:
     """Somebody's console is open; one that had gone offline by itself is back."""
-    person = session.get_one(Staff, staff_id)
-    if person.seen_at is None or machine - person.seen_at > HEARD:
-        person.seen_at = machine
-    if person.presence is Presence.OFFLINE:
+    known = session.execute(select(Staff.seen_at, Staff.presence).where(Staff.id == staff_id)).one()
+    if known.seen_at is None or machine - known.seen_at > HEARD:
+        session.execute(update(Staff).where(Staff.id == staff_id).values(seen_at=machine))
+    if known.presence is Presence.OFFLINE:
         staff_service.set_presence(session, staff_id, Presence.ONLINE, now=now)
 
 
@@ -73,23 +76,32 @@ def _seats(session: Session, machine: datetime) -> list[Seat]:
         .subquery()
     )
     rows = session.execute(
-        select(Staff, func.coalesce(holding.c.held, 0))
+        select(
+            Staff.id,
+            Staff.presence,
+            Staff.seen_at,
+            func.coalesce(holding.c.held, 0).label("held"),
+            Staff.capacity,
+            Staff.queues,
+            Staff.languages,
+            Staff.given_at,
+        )
         .join(StaffRole, StaffRole.staff_id == Staff.id)
         .outerjoin(holding, holding.c.staff_id == Staff.id)
         .where(Staff.active, StaffRole.role == Role.AGENT)
     )
     return [
         Seat(
-            person.id,
-            person.presence,
-            person.seen_at is not None and person.seen_at > machine - HERE,
-            held,
-            person.capacity,
-            frozenset(person.queues),
-            frozenset(Language(each) for each in person.languages),
-            person.given_at,
+            row.id,
+            row.presence,
+            row.seen_at is not None and row.seen_at > machine - HERE,
+            row.held,
+            row.capacity,
+            frozenset(row.queues),
+            frozenset(Language(each) for each in row.languages),
+            row.given_at,
         )
-        for person, held in rows
+        for row in rows
     ]
 
 
@@ -161,6 +173,7 @@ def _silent(session: Session, centre: Centre, seats: list[Seat], now: datetime) 
             Conversation.unanswered_since.is_not(None),
             Conversation.channel != ChannelName.VOICE,
             ~spokesperson.theirs(),
+            _in_question(agents, now),
         )
         .order_by(Conversation.unanswered_since)
         .limit(PAGE)
@@ -188,6 +201,19 @@ def _silent(session: Session, centre: Centre, seats: list[Seat], now: datetime) 
                 continue
         changed += 1
     return changed
+
+
+def _in_question(agents: Agents, now: datetime) -> ColumnElement[bool]:
+    """Of what waits for its holder, that which `silence` may warn of or move: the rest is not read each second."""
+    since = Conversation.unanswered_since
+    due = [Staff.presence != Presence.ONLINE]
+    if agents.warn_after is not None:
+        unwarned = or_(Conversation.warned_at.is_(None), Conversation.warned_at < since)
+        unwarned = or_(unwarned, Conversation.warned_at < Conversation.claimed_at)
+        due.append(and_(unwarned, since <= now - agents.warn_after))
+    if agents.move_after is not None:
+        due.append(since <= now - agents.move_after)
+    return or_(*due)
 
 
 def _move(session: Session, centre: Centre, waiting: Conversation, holder: Staff, now: datetime) -> None:
