@@ -94,6 +94,8 @@ async def test_a_line_that_changes_nothing_else_says_so_to_whoever_looks(centre:
     everything, lines = f"conversation:{conversation}", f"lines:{conversation}"
 
     async with centre.live.running(), centre.live.listen(everything, lines) as ear:
+        if not centre.db.is_sqlite:
+            await ear.wait(10)  # whoever begins to listen is woken for what they may have missed
 
         async def says(words: str, number: str) -> set[str]:
             await inbox.receive(centre, message(words, number))
