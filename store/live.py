@@ -23,6 +23,7 @@ import structlog
 log = structlog.get_logger()
 CHANNEL = "hotline"
 FLUSH_EVERY = 0.01  # seconds a NOTIFY may wait for company
+LONGEST = 7900  # bytes of one NOTIFY; PostgreSQL takes less than 8000
 RETRY_AFTER = 1.0
 
 
@@ -68,13 +69,14 @@ class Live:
         self._postgres = postgres
         self._process = secrets.token_hex(4)
         self._pending: set[str] = set()
+        self._changed = asyncio.Event()
         self._lock = threading.Lock()
         self._tasks: list[asyncio.Task[None]] = []
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Live]:
         """Binds the hub to the running loop; on PostgreSQL also listens to, and tells, the other processes."""
-        self._loop = asyncio.get_running_loop()
+        self._loop, self._changed = asyncio.get_running_loop(), asyncio.Event()
         if self._postgres:
             self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._tell())]
         try:
@@ -107,7 +109,11 @@ class Live:
         if self._postgres:
             with self._lock:
                 self._pending |= changed
-        loop.call_soon_threadsafe(self._wake, changed)
+        loop.call_soon_threadsafe(self._publish, changed)
+
+    def _publish(self, topics: Iterable[str]) -> None:
+        self._changed.set()
+        self._wake(topics)
 
     def _wake(self, topics: Iterable[str]) -> None:
         for topic in topics:
@@ -120,13 +126,15 @@ class Live:
             try:
                 async with await psycopg.AsyncConnection.connect(self._postgres, autocommit=True) as connection:
                     while True:
+                        await self._changed.wait()
                         await asyncio.sleep(FLUSH_EVERY)
+                        self._changed.clear()
                         with self._lock:
                             topics, self._pending = self._pending, set()
                         if topics:
                             await connection.execute(
-                                "SELECT pg_notify(%s, %s || t) FROM unnest(%s::text[]) AS t",
-                                (CHANNEL, f"{self._process} ", sorted(topics)),
+                                "SELECT pg_notify(%s, notice) FROM unnest(%s::text[]) AS notice",
+                                (CHANNEL, notices(self._process, sorted(topics))),
                             )
             except psycopg.Error as error:
                 log.warning("live.tell_lost", error=type(error).__name__)
@@ -140,9 +148,22 @@ class Live:
                     await connection.execute(f"LISTEN {CHANNEL}")
                     self._wake(list(self._ears))  # whatever was missed while away
                     async for notice in connection.notifies():
-                        process, _, topic = notice.payload.partition(" ")
+                        process, *topics = notice.payload.split(" ")
                         if process != self._process:  # our own listeners have been woken
-                            self._wake((topic,))
+                            self._wake(topics)
             except psycopg.Error as error:
                 log.warning("live.listen_lost", error=type(error).__name__)
                 await asyncio.sleep(RETRY_AFTER)
+
+
+def notices(process: str, topics: Iterable[str]) -> list[str]:
+    """What tells the other processes of these topics: who says so, then as many as one NOTIFY carries."""
+    said, length = [[process]], len(process)
+    for topic in topics:
+        more = 1 + len(topic.encode())
+        if length + more > LONGEST:
+            said.append([process])
+            length = len(process)
+        said[-1].append(topic)
+        length += more
+    return [" ".join(each) for each in said]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 
 from bot.core.policy import Broadcast, Rate
 from bot.core.words import ChannelName, DeliveryState, Outcome, Reach
@@ -35,6 +36,7 @@ SEPTETS = Encoding(single=160, part=153)
 UCS_2 = Encoding(single=70, part=67)
 
 
+@lru_cache(maxsize=64)  # an announcement's text is counted once, not for every person
 def sms_segments(text: str) -> int:
     """How many SMS segments a text takes: GSM 7-bit where it can, else UCS-2 by UTF-16 code units.
 

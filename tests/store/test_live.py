@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from store.live import Ear
+from store.live import LONGEST, Ear, notices
 
 FLOOR = frozenset({"floor"})
 
@@ -27,3 +27,12 @@ async def test_what_was_heard_in_the_meantime_is_told_at_once() -> None:
     ear.wake(("floor",))
     assert await ear.wait() == FLOOR
     assert await ear.wait(0.0) == set()
+
+
+def test_many_topics_share_a_notice_and_none_is_lost_or_too_long() -> None:
+    topics = [f"conversation:{number}" for number in range(2_000)]
+    said = notices("process", topics)
+    assert all(len(notice.encode()) <= LONGEST for notice in said)
+    assert len(said) < len(topics) / 100
+    assert [topic for notice in said for topic in notice.split(" ")[1:]] == topics
+    assert {notice.split(" ")[0] for notice in said} == {"process"}

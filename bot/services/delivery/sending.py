@@ -41,6 +41,7 @@ class Sender:
 
     async def send_all(self, name: ChannelName, claimed: Sequence[Claimed]) -> None:
         """Returns once every row has its answer written down, or lost it with the database."""
+        self._settling.expect(len(claimed))
         groups: defaultdict[float, list[Claimed]] = defaultdict(list)
         for each in claimed:
             groups[self._pace.own_wait(name, each.out.address)].append(each)
@@ -50,7 +51,7 @@ class Sender:
         if wait > 0:
             await self._pace.pause(wait, self._halt)
         channel, waiting = self._centre.channels[name], dict(enumerate(rows))
-        sizes = [channel.units(each.out) if isinstance(channel, Counts) else 1 for each in rows]
+        sizes = [channel.units(each.out) for each in rows] if isinstance(channel, Counts) else [1] * len(rows)
         unwanted = frozenset[int]()
         async with asyncio.TaskGroup() as air:
             async for number in self._pace.turns(name, sizes, self._halt):

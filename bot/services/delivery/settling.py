@@ -6,6 +6,7 @@ A database that is away for a moment is waited for; where it stays away, the row
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
 
 import structlog
@@ -24,7 +25,7 @@ log = structlog.get_logger()
 SETTLE_AGAIN = (0.2, 0.5, 1.0, 2.0, *(4.0,) * 15)
 """Seconds between tries while the database is away: a minute. The answer is worth waiting for even after the lease has
 ended; without it the provider has to be asked."""
-COMPANY = 0.02  # seconds the first answer waits for others to be written down with it
+COMPANY = 0.1  # seconds an answer waits for others to be written down with it, while others are to come
 Answer = Sent | Rejected | TryLater | Unsure
 Settled = tuple[Claimed, Answer]
 
@@ -34,20 +35,32 @@ class Settling:
 
     def __init__(self, centre: Centre) -> None:
         self._centre = centre
+        self._expected = 0
+        self._enough = asyncio.Event()  # there is nothing more to wait for
         self._waiting: list[tuple[Settled, asyncio.Future[None]]] = []
         self._writing: asyncio.Task[None] | None = None
+
+    def expect(self, answers: int) -> None:
+        """So many more will come: the last of them waits for nobody."""
+        self._expected += answers
 
     async def settle(self, claimed: Claimed, answer: Answer) -> None:
         """Returns once it is written down, or lost with the database: then the lease tells."""
         done = asyncio.get_running_loop().create_future()
         self._waiting.append(((claimed, answer), done))
+        self._expected -= 1
+        if self._expected <= 0 or len(self._waiting) >= BATCH:
+            self._enough.set()
         if self._writing is None:
             self._writing = asyncio.create_task(self._write())
         await done
 
     async def _write(self) -> None:
-        await asyncio.sleep(COMPANY)
         while self._waiting:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._enough.wait(), COMPANY)
+            if self._expected > 0:
+                self._enough.clear()
             batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
             try:
                 await self._written([settled for settled, _ in batch])
