@@ -26,6 +26,7 @@ from bot.core.policy import Policies, Window
 from bot.core.windows import Calendar
 from bot.core.words import ChannelName, DeliveryState, Purpose, Rule
 from bot.services import audit, contacts
+from store.many import among
 from store.tables import Address, Contact, Delivery, Staff, StaffNumber
 from store.tables import Consent as StoredConsent
 
@@ -114,8 +115,8 @@ class Known:
 
 def known(session: Session, contact_ids: Collection[int], now: datetime) -> Known:
     """A merged contact is who it became, and what was said to any of them counts."""
-    asked = {row.id: row for row in session.scalars(select(Contact).where(Contact.id.in_(contact_ids)))}
-    joined = set(session.scalars(select(Contact.merged_into_id).where(Contact.merged_into_id.in_(asked)))) | {
+    asked = {row.id: row for row in session.scalars(select(Contact).where(among(Contact.id, contact_ids)))}
+    joined = set(session.scalars(select(Contact.merged_into_id).where(among(Contact.merged_into_id, asked)))) | {
         each.id for each in asked.values() if each.merged_into_id is not None
     }
     people = {each: contacts.same_person(session, each) if each in joined else [each] for each in asked}
@@ -126,7 +127,7 @@ def known(session: Session, contact_ids: Collection[int], now: datetime) -> Know
     given: defaultdict[int, dict[str, tuple[bool, datetime]]] = defaultdict(dict)
     for word in session.execute(
         select(StoredConsent.contact_id, StoredConsent.scope, StoredConsent.granted, StoredConsent.at)
-        .where(StoredConsent.contact_id.in_({same[0] for same in people.values()}))
+        .where(among(StoredConsent.contact_id, {same[0] for same in people.values()}))
         .order_by(StoredConsent.id)
     ):
         given[word.contact_id][word.scope] = word.granted, word.at
@@ -213,7 +214,7 @@ def _recent(people: Sequence[int], now: datetime) -> Select[Any]:
         Delivery.purpose,
         Delivery.state,
     ).where(
-        Delivery.contact_id.in_(people),
+        among(Delivery.contact_id, people),
         Delivery.created_at > now - LOOK_BACK,
         or_(Delivery.state.in_(REACHED_OUT), rang),
         Delivery.purpose != Purpose.REPLY,
@@ -224,8 +225,8 @@ def _staff(session: Session, address_ids: Collection[int]) -> set[int]:
     """Which of these addresses are staff's: the console's own, a chat or a telephone put down as somebody's."""
     if not address_ids:
         return set()
-    own = select(Address.id).where(Address.id.in_(address_ids), Address.channel == ChannelName.STAFF)
-    chats = select(Staff.telegram_id).where(Staff.telegram_id.in_(address_ids))
-    texts = select(StaffNumber.sms_id).where(StaffNumber.sms_id.in_(address_ids))
-    calls = select(StaffNumber.voice_id).where(StaffNumber.voice_id.in_(address_ids))
+    own = select(Address.id).where(among(Address.id, address_ids), Address.channel == ChannelName.STAFF)
+    chats = select(Staff.telegram_id).where(among(Staff.telegram_id, address_ids))
+    texts = select(StaffNumber.sms_id).where(among(StaffNumber.sms_id, address_ids))
+    calls = select(StaffNumber.voice_id).where(among(StaffNumber.voice_id, address_ids))
     return {each for each in session.scalars(own.union(chats, texts, calls)) if each is not None}

@@ -1,14 +1,17 @@
 """A broadcast in flight, as the outbox and the heartbeat meet it: fanned out in pages, its people's outcomes following
 their deliveries, climbed by the silent, finished (DESIGN §3, ONE BROADCAST).
 
-The outbox asks `wanted` before rows go out and tells `deliveries_changed` what becomes of them; the heartbeat calls
-`tick`. What people do to a broadcast is broadcasts.py's; one person's way is recipients.py's.
+The outbox asks `wanted` before rows go out, tells that they are being `sending`, and lets those that `moved` be
+followed; the heartbeat calls `tick`. What people do to a broadcast is broadcasts.py's; one person's way is
+recipients.py's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Select, exists, select, update
 from sqlalchemy.orm import Session, aliased
@@ -17,7 +20,7 @@ from bot.core.broadcast import BEST_FIRST_OUTCOMES, outcome_of
 from bot.core.words import Author, BroadcastState, CaseKind, ChannelName, DeliveryState, Outcome, Role, Urgency
 from bot.services.announcements.announcement_lines import LINE, Line, put_lines
 from bot.services.announcements.broadcasts import IN_FLIGHT, changed, counts, lock, resume
-from bot.services.announcements.recipients import Flight, advance, tried_of
+from bot.services.announcements.recipients import RECIPIENTS, Flight, Recipient, advance, locked, tried_of
 from bot.services.casework import cases
 from bot.services.centre import Centre
 from bot.services.contacts import survivor
@@ -25,9 +28,10 @@ from bot.services.delivery.outbox import OWN_PAGES
 from bot.services.escalation import alerts
 from bot.services.i18n import N_, text
 from store.db import touch
+from store.many import among
 from store.tables import Broadcast, BroadcastRecipient, Contact, Delivery, Message, Staff, StaffRole
 
-PAGE = 500  # recipients fanned out in one transaction
+PAGE = 1000  # recipients fanned out in one transaction
 CLIMB = 100
 TOPIC = "launched"  # wakes the fan-out
 LESS_THAN_SENDING = BEST_FIRST_OUTCOMES[BEST_FIRST_OUTCOMES.index(Outcome.SENDING) + 1 :]
@@ -43,7 +47,7 @@ UNREACHED = N_("通知“%(title)s”有 %(count)s 人没有联系到，请安�
 
 def wanted(session: Session, deliveries: Sequence[Delivery]) -> set[int]:
     """Which of these rows may still go out: the broadcast is not over, and the person has not acknowledged it."""
-    recipients = {delivery.recipient_id for delivery in deliveries}
+    recipients = {delivery.recipient_id for delivery in deliveries if delivery.recipient_id is not None}
     if not recipients:
         return set()
     open_ones = set(
@@ -51,7 +55,7 @@ def wanted(session: Session, deliveries: Sequence[Delivery]) -> set[int]:
             select(BroadcastRecipient.id)
             .join(Broadcast, Broadcast.id == BroadcastRecipient.broadcast_id)
             .where(
-                BroadcastRecipient.id.in_(recipients),
+                among(BroadcastRecipient.id, recipients),
                 Broadcast.state.in_(IN_FLIGHT),
                 BroadcastRecipient.outcome != Outcome.ACKNOWLEDGED,
             )
@@ -66,77 +70,77 @@ def stopped(session: Session, delivery_ids: Sequence[int]) -> set[int]:
         select(Delivery.id)
         .join(BroadcastRecipient, BroadcastRecipient.id == Delivery.recipient_id)
         .join(Broadcast, Broadcast.id == BroadcastRecipient.broadcast_id)
-        .where(Delivery.id.in_(delivery_ids), Broadcast.state == BroadcastState.STOPPED)
+        .where(among(Delivery.id, delivery_ids), Broadcast.state == BroadcastState.STOPPED)
     )
     return set(session.scalars(query))
 
 
-def deliveries_changed(session: Session, centre: Centre, deliveries: Sequence[Delivery], now: datetime) -> None:
-    """Deliveries moved: their recipients' outcomes follow, and a failed one is followed by the next channel at once."""
-    if not deliveries:
-        return
-    moving = [each.recipient_id for each in deliveries if each.state is DeliveryState.SENDING]
-    if moving:
-        _sending(session, moving, now)
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Deliveries of one broadcast that have left the state of being sent, or never came to it; their recipients are
+    locked, by id."""
+
+    flight: Flight
+    deliveries: Sequence[Delivery]
+    recipients: Mapping[int, Recipient]
+
+
+def moved(session: Session, centre: Centre, deliveries: Sequence[Delivery]) -> list[Moved]:
+    """Broadcasts' deliveries that change, by their broadcast."""
     rest = [each for each in deliveries if each.state is not DeliveryState.SENDING]
     if not rest:
-        return
-    recipients = {
-        each.id: each
-        for each in session.scalars(
-            select(BroadcastRecipient)
-            .where(BroadcastRecipient.id.in_({each.recipient_id for each in rest}))
-            .order_by(BroadcastRecipient.id)
-            .with_for_update()
-            .execution_options(populate_existing=True)
-        )
-    }
+        return []
+    theirs = among(BroadcastRecipient.id, {each.recipient_id or 0 for each in rest})
+    recipients = {each.id: each for each in locked(session, RECIPIENTS.where(theirs).order_by(BroadcastRecipient.id))}
+    found = []
     for broadcast_id in sorted({each.broadcast_id for each in recipients.values()}):
         broadcast = session.get_one(Broadcast, broadcast_id)
-        mine = [each for each in rest if recipients[each.recipient_id or 0].broadcast_id == broadcast_id]
-        if broadcast.state is BroadcastState.STOPPED and broadcast.expires_at:
-            for delivery in mine:
-                if delivery.state is DeliveryState.QUEUED:
-                    delivery.not_before = broadcast.expires_at
-        moved = [recipients[each] for each in sorted({each.recipient_id or 0 for each in mine})]
-        flight = Flight.of(session, centre, broadcast, {each.contact_id for each in moved})
-        _keep_lines(session, flight, mine, recipients, now)
-        advance(session, flight, moved, now)
+        whose = {key: each for key, each in recipients.items() if each.broadcast_id == broadcast_id}
+        flight = Flight.of(session, centre, broadcast, {each.contact_id for each in whose.values()})
+        found.append(Moved(flight, [each for each in rest if each.recipient_id in whose], whose))
+    return found
 
 
-def _sending(session: Session, recipient_ids: Sequence[int | None], now: datetime) -> None:
-    """What is on its way is more than what is not, and than what failed: the next step waits for what becomes of it."""
-    session.execute(
-        update(BroadcastRecipient)
-        .where(BroadcastRecipient.id.in_(recipient_ids), BroadcastRecipient.outcome.in_(LESS_THAN_SENDING))
-        .values(outcome=Outcome.SENDING, changed_at=now)
-        .execution_options(synchronize_session=False)
-    )
-    ids = select(BroadcastRecipient.broadcast_id).where(BroadcastRecipient.id.in_(recipient_ids)).distinct()
-    touch(session, *(f"broadcast:{broadcast_id}" for broadcast_id in session.scalars(ids)))
-
-
-def _keep_lines(
-    session: Session,
-    flight: Flight,
-    deliveries: Sequence[Delivery],
-    recipients: Mapping[int, BroadcastRecipient],
-    now: datetime,
-) -> None:
-    """What went out stands in the conversation at that address, which now waits for the answer. A call has its own
+def kept(session: Session, those: Moved, now: datetime) -> Iterator[tuple[Delivery, dict[str, Any]]]:
+    """What is to be written of these deliveries beside their change: while the broadcast is stopped they wait, and what
+    went out stands in the conversation at that address, which now waits for the answer. A call has its own
     conversation, once it is answered."""
+    broadcast = those.flight.broadcast
+    if broadcast.state is BroadcastState.STOPPED and broadcast.expires_at:
+        for delivery in those.deliveries:
+            if delivery.state is DeliveryState.QUEUED:
+                yield delivery, {"not_before": broadcast.expires_at}
     by_address = {
         each.address_id: each
-        for each in deliveries
+        for each in those.deliveries
         if each.state in LEFT_US and each.message_id is None and each.channel is not ChannelName.VOICE
     }
     lines = []
     for delivery in by_address.values():
-        recipient = recipients[delivery.recipient_id or 0]
-        person = flight.people[recipient.contact_id]
+        recipient = those.recipients[delivery.recipient_id or 0]
+        person = those.flight.people[recipient.contact_id]
         lines.append(Line(person.contact_id, delivery.address_id, delivery.channel, person.language, recipient.told))
-    for address_id, kept in put_lines(session, flight.centre, flight.broadcast, lines, flight.says, now).items():
-        by_address[address_id].conversation_id, by_address[address_id].message_id = kept
+    lines_at = put_lines(session, those.flight.centre, broadcast, lines, those.flight.says, now)
+    for address_id, (conversation_id, message_id) in lines_at.items():
+        yield by_address[address_id], {"conversation_id": conversation_id, "message_id": message_id}
+
+
+def follow(session: Session, those: Moved, now: datetime) -> None:
+    """The deliveries are written: their recipients' outcomes follow, and a failed one is followed by the next channel
+    at once."""
+    advance(session, those.flight, list(those.recipients.values()), now)
+
+
+def sending(session: Session, recipient_ids: Collection[int], now: datetime) -> None:
+    """What is on its way is more than what is not, and than what failed: the next step waits for what becomes of it."""
+    broadcasts = session.scalars(
+        update(BroadcastRecipient)
+        .where(among(BroadcastRecipient.id, recipient_ids), BroadcastRecipient.outcome.in_(LESS_THAN_SENDING))
+        .values(outcome=Outcome.SENDING, changed_at=now)
+        .returning(BroadcastRecipient.broadcast_id)
+        .execution_options(synchronize_session=False)
+    )
+    touch(session, *{f"broadcast:{broadcast_id}" for broadcast_id in broadcasts})
 
 
 def unshown(session: Session, conversation_id: int, seq: int) -> bool:
@@ -215,13 +219,8 @@ def fan_out(session: Session, centre: Centre, broadcast_id: int, now: datetime, 
     broadcast = lock(session, broadcast_id)
     if broadcast.state is not BroadcastState.RUNNING or broadcast.fanned_out:
         return 0
-    recipients = session.scalars(
-        select(BroadcastRecipient)
-        .where(BroadcastRecipient.broadcast_id == broadcast_id, BroadcastRecipient.id > broadcast.cursor)
-        .order_by(BroadcastRecipient.id)
-        .limit(page)
-        .with_for_update()
-    ).all()
+    ahead = RECIPIENTS.where(BroadcastRecipient.broadcast_id == broadcast_id, BroadcastRecipient.id > broadcast.cursor)
+    recipients = locked(session, ahead.order_by(BroadcastRecipient.id).limit(page))
     flight = Flight.of(session, centre, broadcast, {each.contact_id for each in recipients})
     advance(session, flight, recipients, now)
     if recipients:
@@ -233,14 +232,13 @@ def fan_out(session: Session, centre: Centre, broadcast_id: int, now: datetime, 
 
 def climb(session: Session, centre: Centre, now: datetime, limit: int = CLIMB) -> int:
     """Takes the silent whose time has come to their next channel, or to the end of the ladder."""
-    due = session.scalars(
-        select(BroadcastRecipient)
-        .join(Broadcast, Broadcast.id == BroadcastRecipient.broadcast_id)
+    query = (
+        RECIPIENTS.join(Broadcast, Broadcast.id == BroadcastRecipient.broadcast_id)
         .where(BroadcastRecipient.due_at <= now, Broadcast.state == BroadcastState.RUNNING)
         .order_by(BroadcastRecipient.due_at)
         .limit(limit)
-        .with_for_update(skip_locked=True, of=BroadcastRecipient)
-    ).all()
+    )
+    due = locked(session, query, skip=True)
     if not due:
         return 0
     _note_answers(session, [recipient.id for recipient in due], now)

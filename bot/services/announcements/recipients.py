@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from bot.core import broadcast as ladder
@@ -35,6 +36,7 @@ from bot.services.contacts import survivor
 from bot.services.delivery import outbox
 from bot.services.delivery.outbox import OWN_PAGES
 from store.db import touch
+from store.many import among, update_each
 from store.tables import Acknowledgement, Address, Broadcast, BroadcastRecipient, Contact, Delivery
 
 WAIT = timedelta(minutes=15)  # for a channel the policies' ladder does not name
@@ -49,6 +51,32 @@ class Person:
     language: Language
     reaches: tuple[Reach, ...]
     favourite: ChannelName | None = None
+
+
+@dataclass(slots=True)
+class Recipient:
+    """A row of `broadcast_recipient` while a transaction works on it; `advance` writes it back."""
+
+    id: int
+    broadcast_id: int
+    contact_id: int
+    outcome: Outcome
+    step: int
+    told: bool
+    due_at: datetime | None
+    changed_at: datetime
+
+
+RECIPIENTS = select(*(getattr(BroadcastRecipient, each.name) for each in fields(Recipient)))
+
+
+WRITTEN = ("id", "outcome", "step", "due_at", "changed_at")
+
+
+def locked(session: Session, query: Select[Any], *, skip: bool = False) -> list[Recipient]:
+    """The recipients that `query`, made of RECIPIENTS, finds, locked; `skip`: but not those that others hold."""
+    query = query.with_for_update(of=BroadcastRecipient, skip_locked=skip)
+    return [Recipient(*row) for row in session.execute(query)]
 
 
 def usable(centre: Centre, broadcast: Broadcast) -> tuple[ChannelName, ...]:
@@ -69,7 +97,7 @@ def policy_of(session: Session, centre: Centre, broadcast: Broadcast) -> policy.
 def people(session: Session, broadcast: Broadcast, contact_ids: Collection[int]) -> dict[int, Person]:
     """The people behind these contacts, by the contact that was frozen; a merged one is who it became."""
     rows = session.execute(
-        select(Contact.id, Contact.language, Contact.merged_into_id).where(Contact.id.in_(contact_ids))
+        select(Contact.id, Contact.language, Contact.merged_into_id).where(among(Contact.id, contact_ids))
     ).all()
     homes = {row.id: survivor(session, row.id) if row.merged_into_id else row.id for row in rows}
     reaches = reaches_of(session, frozenset(homes.values()))
@@ -85,7 +113,7 @@ def reaches_of(session: Session, contact_ids: Collection[int]) -> Mapping[int, S
     found: defaultdict[int, list[Reach]] = defaultdict(list)
     for row in session.execute(
         select(Address.contact_id, Address.id, Address.channel, Address.reachable)
-        .where(Address.contact_id.in_(contact_ids))
+        .where(among(Address.contact_id, contact_ids))
         .order_by(Address.contact_id, Address.rank, Address.id)
     ):
         found[row.contact_id].append(Reach(row.id, row.channel, row.reachable))
@@ -119,9 +147,11 @@ def _favourites(session: Session, broadcast: Broadcast, contact_ids: Collection[
 def tried_of(session: Session, recipient_ids: Collection[int]) -> dict[int, list[Tried]]:
     """What was sent, or is to be, to each of these recipients, in order."""
     found: defaultdict[int, list[Tried]] = defaultdict(list)
+    if not recipient_ids:
+        return found
     for row in session.execute(
         select(Delivery.recipient_id, Delivery.address_id, Delivery.channel, Delivery.changed_at, Delivery.state)
-        .where(Delivery.recipient_id.in_(recipient_ids))
+        .where(among(Delivery.recipient_id, recipient_ids))
         .order_by(Delivery.id)
     ):
         found[row.recipient_id].append(Tried(row.address_id, row.channel, row.changed_at, row.state))
@@ -164,20 +194,25 @@ class Flight:
         return answer.reason if isinstance(answer, Refused) else None
 
 
-def advance(session: Session, flight: Flight, recipients: Sequence[BroadcastRecipient], now: datetime) -> None:
+def advance(session: Session, flight: Flight, recipients: Sequence[Recipient], now: datetime) -> None:
     """Takes each recipient's next step, where one is due, and writes their outcome; the caller holds their locks."""
-    tried = tried_of(session, {recipient.id for recipient in recipients})
-    with session.no_autoflush:  # the recipients are written together at the end
-        for recipient in recipients:
-            _advance(session, flight, recipient, flight.people[recipient.contact_id], tried[recipient.id], now)
+    tried = tried_of(session, [recipient.id for recipient in recipients if recipient.step])
+    written = []
+    for recipient in recipients:
+        before = replace(recipient)
+        _advance(session, flight, recipient, flight.people[recipient.contact_id], tried[recipient.id], now)
+        if recipient != before:
+            written.append(
+                {name: getattr(recipient, name) for name in ("id", "outcome", "step", "due_at", "changed_at")}
+            )
     _put_on_pages(session, flight, recipients, now)
     outbox.put_all(session, flight.made)
     flight.made.clear()
-    session.flush()
+    update_each(session, BroadcastRecipient, written)
     touch(session, f"broadcast:{flight.broadcast.id}", "broadcasts")
 
 
-def _put_on_pages(session: Session, flight: Flight, recipients: Sequence[BroadcastRecipient], now: datetime) -> None:
+def _put_on_pages(session: Session, flight: Flight, recipients: Sequence[Recipient], now: datetime) -> None:
     """What is read on our own pages stands there before anybody is told so."""
     shown = {
         each["address_id"]: each
@@ -194,7 +229,7 @@ def _put_on_pages(session: Session, flight: Flight, recipients: Sequence[Broadca
 
 
 def _advance(
-    session: Session, flight: Flight, recipient: BroadcastRecipient, person: Person, tried: list[Tried], now: datetime
+    session: Session, flight: Flight, recipient: Recipient, person: Person, tried: list[Tried], now: datetime
 ) -> None:
     broadcast, rungs = flight.broadcast, flight.rungs
     if person.favourite is not None:
@@ -205,9 +240,7 @@ def _advance(
         if not isinstance(step, Try):
             break
         tried.append(_send(session, flight, recipient, person, step, now))
-    due_at = _due_at(broadcast, tried, step, now)
-    if recipient.due_at != due_at:
-        recipient.due_at = due_at
+    recipient.due_at = _due_at(broadcast, tried, step, now)
     outcome = _outcome(broadcast, recipient, person, tried, step, rungs)
     if recipient.outcome is not outcome:
         recipient.outcome, recipient.changed_at = outcome, now
@@ -229,7 +262,7 @@ def arrived(channel: ChannelName, state: DeliveryState) -> bool:
 
 def _next(
     broadcast: Broadcast,
-    recipient: BroadcastRecipient,
+    recipient: Recipient,
     person: Person,
     tried: Sequence[Tried],
     rungs: policy.Broadcast,
@@ -246,7 +279,7 @@ def _next(
 
 def _outcome(
     broadcast: Broadcast,
-    recipient: BroadcastRecipient,
+    recipient: Recipient,
     person: Person,
     tried: Sequence[Tried],
     step: Try | Wait | Silent,
@@ -269,9 +302,7 @@ def _outcome(
     return outcome
 
 
-def _send(
-    session: Session, flight: Flight, recipient: BroadcastRecipient, person: Person, step: Try, now: datetime
-) -> Tried:
+def _send(session: Session, flight: Flight, recipient: Recipient, person: Person, step: Try, now: datetime) -> Tried:
     """One more delivery to this person. On our own pages it is a line of their conversation, there already."""
     broadcast, say = flight.broadcast, flight.say(person.language, step.channel, recipient.told)
     recipient.step += 1

@@ -13,7 +13,6 @@ from functools import cache
 from typing import Any, cast
 
 from sqlalchemy import BindParameter, Row, Table, Update, bindparam, select, text, tuple_
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
 
@@ -21,6 +20,7 @@ from bot.core.words import Author, ChannelName, ConversationState, Language, Par
 from bot.services import contacts
 from bot.services.refusal import NotFoundError
 from store.db import touch, vault_of
+from store.many import among, insert_each
 from store.search import words_of
 from store.tables import Address, Attachment, Contact, Conversation, Message
 
@@ -192,6 +192,8 @@ def open_conversation(
 
 def hold_many(session: Session, address_ids: Collection[int]) -> dict[int, Held]:
     """The open conversations at these addresses, locked, by address."""
+    if not address_ids:
+        return {}
     session.flush()
     parameters = {"address_ids": list(address_ids)}
     return {row.address_id: _held(session, row) for row in session.connection().execute(_BY_ADDRESSES, parameters)}
@@ -203,7 +205,7 @@ def add_line_to_each(session: Session, said: Sequence[tuple[Held, Say]], author:
     for held, say in said:
         held.seq += 1
         rows.append(_new_line(held.id, held.seq, held.channel, author, say, now))
-    added = {row.conversation_id: row.id for row in session.connection().execute(_ADD_MANY, rows)}
+    added = _add_lines(session, rows)
     saved: defaultdict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
     for held, _ in said:
         columns = _columns_of(session, held)
@@ -231,11 +233,8 @@ def open_many(
     """Opens conversations together, each with its one line; gives conversation and message by address, and leaves out
     the addresses that have an open conversation already."""
     by_address = {each.address_id: each for each in openings}
-    session.flush()
-    connection = session.connection()
-    busy = set(
-        connection.scalars(select(Conversation.address_id).where(_conversation.c.address_id.in_(by_address), OPEN))
-    )
+    open_now = select(Conversation.address_id).where(among(Conversation.address_id, by_address), OPEN)
+    busy = set(session.scalars(open_now))
     free = [each for each in by_address.values() if each.address_id not in busy]
     if not free:
         return {}
@@ -255,14 +254,22 @@ def open_many(
         }
         for each in free
     ]
-    opened = {row.address_id: row.id for row in connection.execute(_OPEN_MANY[connection.dialect.name], rows)}
+    # Without those to whom somebody wrote at this very moment.
+    new = insert_each(session, Conversation, rows, unless=(), gives=("id", "address_id"))
+    opened = {row.address_id: row.id for row in new}
     lines = [
         _new_line(conversation_id, 1, by_address[at].channel, Author.BOT, by_address[at].say, now)
         for at, conversation_id in opened.items()
     ]
-    added = {row.conversation_id: row.id for row in connection.execute(_ADD_MANY, lines)} if lines else {}
+    added = _add_lines(session, lines) if lines else {}
     touch(session, *(f"address:{address_id}" for address_id in opened))
     return {address_id: (conversation_id, added[conversation_id]) for address_id, conversation_id in opened.items()}
+
+
+def _add_lines(session: Session, rows: Sequence[dict[str, Any]]) -> dict[int, int]:
+    """The new messages' ids by conversation, each of which has one."""
+    added = insert_each(session, Message, rows, gives=("id", "conversation_id"))
+    return {row.conversation_id: row.id for row in added}
 
 
 def _new_line(
@@ -313,13 +320,6 @@ _conversation, _line = cast(Table, Conversation.__table__), cast(Table, Message.
 _SAVED = ("state", "staff_id", "language", "book", "flow", "seq", "revision")
 _ADD = _line.insert()
 _OPEN = _conversation.insert().returning(_conversation.c.id)
-_ADD_MANY = _line.insert().returning(_line.c.id, _line.c.conversation_id)
-_OPEN_MANY = {
-    name: dialect.insert(_conversation)
-    .on_conflict_do_nothing()  # somebody wrote at this very moment
-    .returning(_conversation.c.id, _conversation.c.address_id)
-    for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql))
-}
 
 
 @cache

@@ -31,6 +31,7 @@ from bot.services.delivery.outbox import BATCH, LEASE, Claimed
 from bot.services.delivery.pace import Pace
 from bot.services.delivery.sending import SEND_WITHIN, Sender
 from bot.services.escalation import ladders
+from store.many import among
 from store.tables import Delivery
 
 log = structlog.get_logger()
@@ -152,9 +153,8 @@ def _take(session: Session, centre: Centre, due: Sequence[Delivery]) -> list[Del
         else:
             change = machine.claimed(row_of(delivery), now, machine_now, LEASE)
         if change is not None:
-            if change.state is DeliveryState.SENDING:
-                delivery.lease_owner = centre.worker
-            changes.append(Changed(delivery, change))
+            owner = centre.worker if change.state is DeliveryState.SENDING else None
+            changes.append(Changed(delivery, change, owner=owner))
     write_down(session, centre, changes)
     return [each.delivery for each in changes if each.change.state is DeliveryState.SENDING]
 
@@ -173,7 +173,7 @@ def _wanted(session: Session, due: Sequence[Delivery]) -> set[int]:
 
 def _still_wanted(session: Session, delivery_ids: Sequence[int]) -> set[int]:
     """Asked about rows that are claimed already and have not left."""
-    deliveries = session.scalars(select(Delivery).where(Delivery.id.in_(delivery_ids))).all()
+    deliveries = session.scalars(select(Delivery).where(among(Delivery.id, delivery_ids))).all()
     return _wanted(session, deliveries) - flights.stopped(session, delivery_ids)
 
 

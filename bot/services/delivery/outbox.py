@@ -21,6 +21,7 @@ from bot.core.words import Author, ChannelName, DeliveryState, Lane, Language, O
 from bot.services.centre import Centre
 from bot.services.conversation.conversations import Held
 from store.db import touch, vault_of
+from store.many import among, insert_each
 from store.tables import SLOTS, Address, Delivery, Message
 
 BATCH = 100
@@ -43,10 +44,6 @@ LIVE = frozenset({ChannelName.VOICE})  # spoken in the answer to the carrier's r
 
 _PUT = {
     name: dialect.insert(Delivery).on_conflict_do_nothing(index_elements=["dedupe_key"]).returning(Delivery.id)
-    for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql))
-}
-_PUT_ALL = {
-    name: dialect.insert(Delivery.__table__).on_conflict_do_nothing(index_elements=["dedupe_key"])
     for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql))
 }
 """Built once, so that they are compiled once."""
@@ -114,8 +111,7 @@ def put(session: Session, **fields: Unpack[Fields]) -> int | None:
 def put_all(session: Session, deliveries: Sequence[Fields]) -> None:
     """`put` for many at once, which must give the same fields."""
     if deliveries:
-        rows = [_row(fields) for fields in deliveries]
-        session.connection().execute(_PUT_ALL[session.get_bind().dialect.name], rows)
+        insert_each(session, Delivery, [_row(fields) for fields in deliveries], unless=["dedupe_key"])
         touch(session, "outbox")
 
 
@@ -302,7 +298,9 @@ def due(
 def addresses_of(session: Session, deliveries: Sequence[Delivery]) -> dict[int, Address]:
     """The addresses these rows go to, by id."""
     wanted = {delivery.address_id for delivery in deliveries}
-    return {each.id: each for each in session.scalars(select(Address).where(Address.id.in_(wanted)))} if wanted else {}
+    return (
+        {each.id: each for each in session.scalars(select(Address).where(among(Address.id, wanted)))} if wanted else {}
+    )
 
 
 def outgoing(session: Session, delivery: Delivery, address: Address | None = None) -> Outgoing:

@@ -19,6 +19,7 @@ from bot.core.words import Rejected, Sent, TryLater, Unsure
 from bot.services.centre import Centre
 from bot.services.delivery.deliveries import Changed, row_of, write_down
 from bot.services.delivery.outbox import BATCH, Claimed
+from store.many import among
 from store.tables import Address, Delivery
 
 log = structlog.get_logger()
@@ -100,7 +101,7 @@ def _settle(session: Session, centre: Centre, batch: Sequence[Settled]) -> None:
     now = centre.clock.now()
     answers: Mapping[int, Settled] = {claimed.out.delivery_id: (claimed, answer) for claimed, answer in batch}
     locked = session.scalars(
-        select(Delivery).where(Delivery.id.in_(answers)).order_by(Delivery.id).with_for_update()
+        select(Delivery).where(among(Delivery.id, answers)).order_by(Delivery.id).with_for_update()
     ).all()
     changes: list[Changed] = []
     for delivery in locked:
