@@ -135,7 +135,7 @@ class BroadcastRecipient(Base):
     __table_args__ = (
         held(Outcome, "outcome"),
         UniqueConstraint("broadcast_id", "contact_id"),
-        Index("ix_broadcast_recipient_outcome", "broadcast_id", "outcome"),
+        Index("ix_broadcast_recipient_broadcast_id", "broadcast_id", "id"),
         Index(
             "ix_broadcast_recipient_due_at",
             "due_at",

@@ -17,6 +17,13 @@ SLOTS = 64
 lane."""
 
 
+def _where_there_is_one(name: str, *columns: str) -> Index:
+    """An index of the rows whose last column has a value: a row is written at every step of its way, and each index it
+    is in with it."""
+    there_is = text(f"{columns[-1]} IS NOT NULL")
+    return Index(name, *columns, sqlite_where=there_is, postgresql_where=there_is)
+
+
 class Delivery(Base):
     """One thing to send to one address. `not_before` and `expires_at` are domain time, `lease_until` machine time.
 
@@ -64,12 +71,7 @@ class Delivery(Base):
             sqlite_where=text("state = 'queued'"),
             postgresql_where=text("state = 'queued'"),
         ),
-        Index(
-            "ix_delivery_escalation_id",
-            "escalation_id",
-            sqlite_where=text("escalation_id IS NOT NULL"),
-            postgresql_where=text("escalation_id IS NOT NULL"),
-        ),
+        _where_there_is_one("ix_delivery_escalation_id", "escalation_id"),
         Index(
             "ix_delivery_lease_until",
             "lease_until",
@@ -88,11 +90,11 @@ class Delivery(Base):
             sqlite_where=text("channel = 'voice' AND state IN ('sending', 'accepted', 'delivered')"),
             postgresql_where=text("channel = 'voice' AND state IN ('sending', 'accepted', 'delivered')"),
         ),
-        Index("ix_delivery_provider_id", "channel", "provider_id"),
-        Index("ix_delivery_message_id", "message_id"),
+        _where_there_is_one("ix_delivery_provider_id", "channel", "provider_id"),
+        _where_there_is_one("ix_delivery_message_id", "message_id"),
         Index("ix_delivery_contact_id", "contact_id", "created_at"),
-        Index("ix_delivery_recipient_id", "recipient_id"),
-        Index("ix_delivery_callback_id", "callback_id"),
+        _where_there_is_one("ix_delivery_recipient_id", "recipient_id"),
+        _where_there_is_one("ix_delivery_callback_id", "callback_id"),
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
