@@ -208,6 +208,15 @@ def touch(session: Session, *topics: str) -> None:
     session.info["topics"].update(topics)
 
 
+def count_anew(session: Session, *tables: Any) -> None:
+    """After many new rows: PostgreSQL plans by what it counted last, and takes a table that has grown since for small;
+    its own round comes a minute later, or never where an operator switched it off. SQLite plans without counting."""
+    connection = session.connection()
+    if connection.dialect.name == "postgresql":
+        for table in tables:
+            connection.exec_driver_sql(f"ANALYZE {table.__tablename__}")
+
+
 class _Savepoints(DefaultDialect):
     """A savepoint said as it stands: SQLAlchemy compiles each anew, which costs more than most statements of a turn."""
 

@@ -18,7 +18,7 @@ from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import openpyxl
+from python_calamine import CalamineError, CalamineWorkbook
 
 from bot.core.plan import Trigger
 from bot.core.words import Language
@@ -213,13 +213,10 @@ def _spreadsheet(data: bytes) -> Iterator[tuple[int, list[str]]]:
         with zipfile.ZipFile(io.BytesIO(data)) as packed:
             if sum(part.file_size for part in packed.infolist()) > MAX_UNPACKED:
                 raise UnreadableError("too_big")
-        book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
-    except UnreadableError:
-        raise
-    except Exception as error:  # openpyxl lets any error of a damaged file through
+        sheet = CalamineWorkbook.from_filelike(io.BytesIO(data)).get_sheet_by_index(0)
+    except (zipfile.BadZipFile, CalamineError) as error:
         raise UnreadableError("not_a_list") from error
-    sheet = book.worksheets[0]
-    for number, values in enumerate(sheet.iter_rows(values_only=True), start=1):
+    for number, values in enumerate(sheet.to_python(skip_empty_area=False), start=1):
         yield number, [_cell(value) for value in values]
 
 
