@@ -9,7 +9,7 @@ import asyncio
 import json
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -37,41 +37,18 @@ from store.tables import (
     SandboxCall,
     SandboxText,
 )
-from tests.conftest import ROOT, SECRET
+from tests.conftest import SECRET
 from tests.fakes.announcing import Outage
 from tests.fakes.clock import ManualClock
 from tests.fakes.process import Hotline
 from tests.fakes.telegram import TOKEN, FakeTelegram
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
-FAST = "rates:\n  sms: {per_second: 400}\n  voice: {per_second: 100}\n  telegram: {per_second: 400, per_address: 400}\n"
-
 FROM_CUSTOMER = (Message.author == Author.CUSTOMER) & (Message.channel == ChannelName.TELEGRAM)
 UNDERWAY = (DeliveryState.QUEUED, DeliveryState.SENDING)
 IN_BOT = Conversation.state == ConversationState.BOT
 
 Start = Callable[..., Hotline]
-
-
-@pytest.fixture
-def hotline(database_url: str, tmp_path: Path, models: Path) -> Iterator[Start]:
-    """Makes a Hotline on the test's database, with the shipped scripts, the demo's figures and lines that are fast."""
-    folder, scripts = tmp_path / "program", tmp_path / "scripts"
-    folder.mkdir()
-    scripts.mkdir()
-    (folder / "models").symlink_to(models)
-    demo = (ROOT / "scripts" / "demo" / "policies.yml").read_text("utf-8")
-    (scripts / "policies.yml").write_text(f"{demo}\n{FAST}", "utf-8")
-    made: list[Hotline] = []
-
-    def make(**environment: str) -> Hotline:
-        given = {"database_url": database_url, "secret": SECRET, "scripts": str(scripts), **environment}
-        made.append(Hotline(folder, **given))
-        return made[-1]
-
-    yield make
-    for each in made:
-        each.kill()
 
 
 def count(db: Database, query: object) -> int:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import httpx
 import pytest
@@ -15,45 +13,14 @@ from sqlalchemy.orm import Session
 from bot.core.words import ChannelName, DeliveryState, Purpose
 from bot.services import contacts
 from bot.services.centre import Centre
-from bot.services.delivery import dispatch, outbox
-from bot.services.delivery.dispatch import ASK_AFTER
-from bot.services.delivery.outbox import LEASE
-from bot.settings import Settings
+from bot.services.delivery import outbox
 from store.tables import Delivery
-from tests.conftest import SECRET
 from tests.fakes.clock import ManualClock
 from tests.fakes.house import House
-from tests.fakes.line import drain
 from tests.fakes.process import Hotline
-from tests.fakes.twilio import Twilio, account
+from tests.fakes.twilio import Twilio
 
 CALLEE = "+8619900000101"
-
-
-@pytest.fixture
-async def program(database_url: str, tmp_path: Path, models: Path, twilio: Twilio) -> AsyncIterator[Hotline]:
-    folder = tmp_path / "program"
-    folder.mkdir()
-    (folder / "models").symlink_to(models)
-    made = Hotline(
-        folder,
-        database_url=database_url,
-        secret=SECRET,
-        **account(twilio, "http://hotline.test"),
-    )
-    yield made
-    made.kill()
-
-
-@pytest.fixture
-def settings(database_url: str, tmp_path: Path, twilio: Twilio) -> Settings:
-    return Settings(
-        _env_file=None,  # type: ignore[call-arg]
-        data_dir=tmp_path / "data",
-        database_url=database_url,
-        secret=SECRET,
-        **account(twilio, "http://hotline.test"),
-    )
 
 
 def owe(session: Session, centre: Centre) -> None:
@@ -99,11 +66,7 @@ async def test_a_call_being_placed(
 
     twilio.at = Twilio.at
     clock.set(datetime.now(UTC))
-    clock.skip(LEASE * 2)
-    await dispatch.sweep(centre)
-    clock.advance(ASK_AFTER * 2)
-    await dispatch.sweep(centre)
-    await drain(centre)
+    await house.recover()
     placed = 0 if moment == "asked" else 1
     assert len(twilio.calls) == placed
     found = await row()

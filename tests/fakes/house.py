@@ -9,6 +9,9 @@ import httpx
 from fastapi import FastAPI
 
 from bot.services.centre import Centre
+from bot.services.delivery import dispatch
+from bot.services.delivery.dispatch import ASK_AFTER
+from bot.services.delivery.outbox import LEASE
 from bot.services.heartbeat import Heartbeat
 from tests.fakes.clock import ManualClock
 
@@ -35,4 +38,12 @@ class House:
     async def advance(self, *, days: float = 0, hours: float = 0, minutes: float = 0, seconds: float = 0) -> None:
         """Lets domain time pass in one step, then does everything that has become due."""
         self.clock.advance(timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds))
+        await self.settle()
+
+    async def recover(self) -> None:
+        """Starts on what a process left that died: its leases run out, and what it did is asked about."""
+        self.clock.skip(LEASE * 2)
+        await dispatch.sweep(self.centre)
+        self.clock.advance(ASK_AFTER * 2)
+        await dispatch.sweep(self.centre)
         await self.settle()

@@ -5,29 +5,88 @@ The processes are forked from one that has the program imported already, so that
 
 from __future__ import annotations
 
+import functools
+import inspect
 import multiprocessing
 import os
+import pkgutil
+import signal
 import socket
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 
 from bot.cli import main
+from bot.clock import Clock
 
 PATIENCE = 180.0  # seconds; a busy machine takes its time
 _forks = multiprocessing.get_context("forkserver")
 _forks.set_forkserver_preload(["bot.cli"])
 
 
-def _hotline(arguments: list[str], environment: dict[str, str], said: Path) -> None:
+@dataclass(frozen=True, slots=True)
+class Dies:
+    """kill -9 where a test says: as the program begins, or with `done` as it ends, the `nth` call of `at`
+    ("module:function" or "module:Class.method"), whatever the machine happens to be doing."""
+
+    at: str
+    done: bool = False
+    nth: int = 1
+
+
+def _set(moment: Dies) -> None:
+    """Lays the end of the process into its own code."""
+    where, _, name = moment.at.rpartition(".") if "." in moment.at.partition(":")[2] else moment.at.rpartition(":")
+    owner = pkgutil.resolve_name(where)
+    real: Callable[..., Any] = getattr(owner, name)
+    calls = 0
+
+    def now(done: bool) -> None:
+        nonlocal calls
+        calls += not done
+        if calls == moment.nth and done is moment.done:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    @functools.wraps(real)
+    def plain(*given: Any, **named: Any) -> Any:
+        now(False)
+        result = real(*given, **named)
+        now(True)
+        return result
+
+    @functools.wraps(real)
+    async def waited(*given: Any, **named: Any) -> Any:
+        now(False)
+        result = await real(*given, **named)
+        now(True)
+        return result
+
+    setattr(owner, name, waited if inspect.iscoroutinefunction(real) else plain)
+
+
+def _tell(ahead: timedelta) -> None:
+    """Domain time is so far ahead of the machine's."""
+    Clock.now = lambda self: self.machine() + ahead  # type: ignore[method-assign]
+
+
+def _hotline(
+    arguments: list[str], environment: dict[str, str], said: Path, ahead: timedelta, dies: Dies | None
+) -> None:
     """What the forked process does: become the command."""
     out = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(out, 1)
     os.dup2(out, 2)
     os.environ.update(environment)
     os.chdir(said.parent)
+    _tell(ahead)
+    if dies is not None:
+        _set(dies)
     sys.argv = ["hotline", *arguments]
     main()
 
@@ -47,16 +106,28 @@ class Hotline:
             **{f"HOTLINE_{name.upper()}": value for name, value in environment.items()},
         }
         self._said = folder / "said.txt"
+        self._ahead = timedelta()
         self._process: multiprocessing.process.BaseProcess | None = None
 
-    def start(self, *arguments: str) -> None:
-        process = _forks.Process(target=_hotline, args=(list(arguments), self._environment, self._said), daemon=True)
+    def knows(self, **environment: str) -> None:
+        """More settings, from its next start on."""
+        self._environment |= {f"HOTLINE_{name.upper()}": value for name, value in environment.items()}
+
+    def now(self) -> datetime:
+        """What domain time is to it."""
+        return datetime.now(UTC) + self._ahead
+
+    def start(self, *arguments: str, at: datetime | None = None, dies: Dies | None = None) -> None:
+        """`at`: the domain time it begins at, else the machine's; `dies`: the moment it is killed by itself."""
+        self._ahead = at - datetime.now(UTC) if at is not None else timedelta()
+        given = (list(arguments), self._environment, self._said, self._ahead, dies)
+        process = _forks.Process(target=_hotline, args=given, daemon=True)
         process.start()
         self._process = process
 
-    def serve(self, *arguments: str) -> None:
-        """`hotline serve`; returns once it answers."""
-        self.start("serve", *arguments)
+    def serve(self, *arguments: str, at: datetime | None = None, dies: Dies | None = None) -> None:
+        """`hotline serve`; returns once it answers, or is dead where it `dies` before."""
+        self.start("serve", *arguments, at=at, dies=dies)
         until = time.monotonic() + PATIENCE
         while True:
             try:
@@ -65,6 +136,8 @@ class Hotline:
             except httpx.TransportError:
                 pass
             assert self._process is not None
+            if dies is not None and self.ended() == -signal.SIGKILL:
+                return
             if not self._process.is_alive() or time.monotonic() > until:
                 raise AssertionError(self.said())
             time.sleep(0.02)
@@ -92,6 +165,10 @@ class Hotline:
         self._process.join(PATIENCE)
         assert self._process.exitcode is not None, self.said()
         return self._process.exitcode
+
+    def died(self) -> None:
+        """Waits for the moment it was to die at."""
+        assert self.wait() == -signal.SIGKILL, self.said()
 
     def kill(self) -> None:
         """kill -9: nothing is tidied up."""
