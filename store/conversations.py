@@ -88,7 +88,7 @@ class Conversation(Base):
     passed: Mapped[list[int]] = mapped_column(Json, default=list, server_default=text("'[]'"))  # who let it wait
     joined: Mapped[list[int]] = mapped_column(Json, default=list, server_default=text("'[]'"))  # who may write too
     warned_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # when its holder was told to answer
-    told_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # when the customer was told their place
+    told_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # when they were told their place; a caller: anything
     delivered_seq: Mapped[int] = mapped_column(
         default=0, server_default=text("0")
     )  # as far as the customer's page has it

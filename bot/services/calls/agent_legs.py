@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from bot.core.telephone import BadCallError, Connect, Dial, HangUp, Listen, door
@@ -29,7 +29,7 @@ from bot.core.words import (
 )
 from bot.services import contacts, i18n
 from bot.services.calls import agent_first
-from bot.services.calls.agent_phones import UP, callback_of, owner, pass_on, ring
+from bot.services.calls.agent_phones import callback_of, legs_of, owner, pass_on, ring, up_for
 from bot.services.calls.speech import BY_KEY, OFF_THE_LINE, ON_THE_LINE, PATIENCE, Spoken, from_here
 from bot.services.centre import Centre
 from bot.services.conversation.conversations import Held, add_line, hold, save
@@ -43,6 +43,7 @@ from store.tables import Address, Contact, Conversation, Delivery, Message
 RINGS = 20  # seconds an agent's telephone rings
 THINKS = 8  # seconds to press a key after the whisper
 WHISPERS = 2  # times it is said
+STILL_THERE = timedelta(minutes=2)  # a waiting caller's call asks what is next more often than that
 WORDS = 60  # characters of what a customer said that are read out
 
 CONNECTING = N_("正在为您接通客服，请稍候。")
@@ -62,12 +63,13 @@ THANKS = N_("本次通话到此结束，感谢您的来电。再见。")
 def ring_next(session: Session, held: Held, now: datetime, spoken: Spoken) -> Spoken:
     """Rings the next free agent for a caller who waits, whose turn it is; `spoken` is what they hear otherwise. A leg
     that is up is not rung again: the same request gets the same answer."""
+    session.execute(update(Conversation).where(Conversation.id == held.id).values(told_at=now))
     ringing = _ringing(session, held.id, now)
     if ringing is not None:
         return replace(spoken, then=_leg(session, held, ringing))
     if not _first_in_line(session, held, now):
         return spoken
-    made = ring(session, _legs_of(held.id), {"conversation": held.id}, now, by_the_caller=True)
+    made = ring(session, legs_of(held.id), {"conversation": held.id}, now, by_the_caller=True)
     if made is None:
         return spoken
     leg = session.get_one(Delivery, made)
@@ -75,18 +77,10 @@ def ring_next(session: Session, held: Held, now: datetime, spoken: Spoken) -> Sp
     return Spoken(says, held.language, _leg(session, held, leg))
 
 
-def _legs_of(conversation_id: int) -> str:
-    return f"leg:{conversation_id}:"
-
-
 def _ringing(session: Session, conversation_id: int, now: datetime) -> Delivery | None:
     """The leg to an agent that is up for this conversation."""
-    up = select(Delivery).where(
-        Delivery.dedupe_key.startswith(_legs_of(conversation_id), autoescape=True),
-        Delivery.state.in_(UP),
-        Delivery.changed_at > now - timedelta(seconds=RINGS * 2),
-    )
-    return session.scalar(up.order_by(Delivery.id.desc()).limit(1))
+    latest = next(iter(up_for(session, conversation_id)), None)
+    return latest if latest is not None and latest.changed_at > now - timedelta(seconds=RINGS * 2) else None
 
 
 def _leg(session: Session, held: Held, delivery: Delivery) -> Dial:
@@ -96,7 +90,8 @@ def _leg(session: Session, held: Held, delivery: Delivery) -> Dial:
 
 
 def _first_in_line(session: Session, held: Held, now: datetime) -> bool:
-    """Whether nobody else on the line has waited longer; whoever hung up waits in the queue, not on the line."""
+    """Whether nobody else on the line has waited longer; whoever hung up waits in the queue, not on the line. That they
+    did may never be told, as while the program was down; then their call asks for nothing any more."""
     mine = session.execute(
         select(Conversation.priority, Conversation.queued_at).where(Conversation.id == held.id)
     ).one()
@@ -118,6 +113,7 @@ def _first_in_line(session: Session, held: Held, now: datetime) -> bool:
             Conversation.channel == ChannelName.VOICE,
             Conversation.id != held.id,
             func.coalesce(last, ON_THE_LINE) == ON_THE_LINE,
+            func.coalesce(Conversation.told_at, Conversation.queued_at) > now - STILL_THERE,
         )
     )
     me = (mine.priority, mine.queued_at, held.id)

@@ -15,7 +15,8 @@ from bot.services.permissions import PERMISSIONS, Function
 from store.db import touch
 from store.tables import Address, Callback, Conversation, Delivery, Staff, StaffNumber, StaffRole
 
-LOST = timedelta(hours=1)  # a leg nobody has reported on for so long is over
+RINGING = timedelta(minutes=3)  # the longest a leg rings, is told who it is and has the customer rung
+LOST = timedelta(hours=1)  # a leg that is talked on and nobody has reported on for so long is over
 NOT_AGAIN = timedelta(minutes=2)  # before somebody who did not take a caller is rung for the same one again
 UP = (DeliveryState.QUEUED, DeliveryState.SENDING, DeliveryState.ACCEPTED, DeliveryState.DELIVERED)
 OVER = frozenset(DeliveryState) - frozenset((*UP, DeliveryState.UNKNOWN))  # one that may be ringing is not over
@@ -23,14 +24,29 @@ OVER = frozenset(DeliveryState) - frozenset((*UP, DeliveryState.UNKNOWN))  # one
 
 def free(session: Session, now: datetime, tried: str, first: int | None = None) -> tuple[Staff, Address] | None:
     """Who is rung next: online, with a telephone that is not in use and room for one more; `first` before the others,
-    then the longest not rung. `tried` begins the keys of legs whose agents are passed over for a while."""
-    leg, lately, holds = aliased(Delivery), aliased(Delivery), aliased(Conversation)
+    then the longest not rung. `tried` begins the keys of legs whose agents are passed over for a while.
+
+    A leg whose end nobody told, as while the program was down, keeps its telephone only as long as it can ring; longer
+    where its agent does talk with a customer, and has answered no other since.
+    """
+    leg, later, lately, holds = aliased(Delivery), aliased(Delivery), aliased(Delivery), aliased(Conversation)
     legs = (
         leg.address_id == StaffNumber.voice_id,
         leg.purpose == Purpose.STAFF_ALERT,
         leg.channel == ChannelName.VOICE,
     )
-    in_use = exists().where(*legs, leg.state.in_(UP), leg.changed_at > now - LOST)
+    rings = exists().where(*legs, leg.state.in_(UP), leg.changed_at > now - RINGING)
+    answered_since = exists().where(
+        later.address_id == leg.address_id,
+        later.purpose == Purpose.STAFF_ALERT,
+        later.channel == ChannelName.VOICE,
+        later.id > leg.id,
+        later.state.in_((DeliveryState.DELIVERED, DeliveryState.HEARD)),
+    )
+    up = exists().where(*legs, leg.state == DeliveryState.DELIVERED, leg.changed_at > now - LOST, ~answered_since)
+    talks = exists().where(
+        holds.state == ConversationState.AGENT, holds.channel == ChannelName.VOICE, holds.staff_id == Staff.id
+    )
     passed = exists().where(*legs, leg.dedupe_key.startswith(tried, autoescape=True), leg.created_at > now - NOT_AGAIN)
     last = select(func.max(lately.id)).where(
         lately.address_id == StaffNumber.voice_id,
@@ -51,7 +67,7 @@ def free(session: Session, now: datetime, tried: str, first: int | None = None) 
             Address.reachable,
             handles,
             held.scalar_subquery() < Staff.capacity,
-            ~in_use,
+            ~(rings | (up & talks)),
             ~passed,
         )
         .order_by(
@@ -61,6 +77,19 @@ def free(session: Session, now: datetime, tried: str, first: int | None = None) 
         .with_for_update(of=Staff)
     ).one_or_none()
     return (row[0], row[1]) if row is not None else None
+
+
+def legs_of(conversation_id: int) -> str:
+    """How the keys begin of the legs that a caller's own call rings."""
+    return f"leg:{conversation_id}:"
+
+
+def up_for(session: Session, conversation_id: int) -> list[Delivery]:
+    """The legs a caller's own call rings, or is connected to, as far as we were told; the latest first."""
+    up = select(Delivery).where(
+        Delivery.dedupe_key.startswith(legs_of(conversation_id), autoescape=True), Delivery.state.in_(UP)
+    )
+    return list(session.scalars(up.order_by(Delivery.id.desc())))
 
 
 def ring(

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from bot.core.telephone import FAILURES, CallState
 from bot.core.words import Author, ChannelName, ConversationState, DeliveryState, Report
 from bot.services import i18n
-from bot.services.calls import silent_calls
+from bot.services.calls import agent_phones, silent_calls
 from bot.services.calls.speech import OFF_THE_LINE
 from bot.services.centre import Centre
 from bot.services.conversation.conversations import Held, add_line, hold, save
@@ -54,11 +54,20 @@ def ended(
             word = Report(ChannelName.VOICE, call_sid, delivery.id, reached, sequence, error)
             dispatch.report_now(session, centre, word)
     if conversation_id is not None:
+        _legs_over(session, centre, conversation_id)
         held = hold(session, conversation_id)
         over = f"over:{call_sid}"
         known = select(Message.id).where(Message.channel == ChannelName.VOICE, Message.provider_id == over)
         if session.scalar(known) is None:
             off_the_line(session, centre, held, now, over)
+
+
+def _legs_over(session: Session, centre: Centre, conversation_id: int) -> None:
+    """What the caller's own call rang has ended with it, should the carrier's word on that be lost."""
+    for leg in agent_phones.up_for(session, conversation_id):
+        talked = leg.state is DeliveryState.DELIVERED
+        state, error = (DeliveryState.HEARD, None) if talked else (DeliveryState.FAILED, FAILURES[CallState.CANCELED])
+        dispatch.report_now(session, centre, Report(ChannelName.VOICE, None, leg.id, state, error=error))
 
 
 def off_the_line(session: Session, centre: Centre, held: Held, now: datetime, provider_id: str | None = None) -> None:
