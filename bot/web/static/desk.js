@@ -1,5 +1,10 @@
 // On every console page: the palette (Ctrl-K), the sheet of keys (?), and alerts when something arrives.
 
+// on a narrow screen the room one is in may lie beyond the edge of the menu
+const menu = document.querySelector(".sections");
+const here = menu?.querySelector("[aria-current]");
+if (here) menu.scrollLeft = here.offsetLeft - menu.offsetLeft - (menu.clientWidth - here.clientWidth) / 2;
+
 // ── the palette: rooms and what can be done here, narrowed while typing, and what a search finds ──
 const palette = document.getElementById("palette");
 const field = palette?.querySelector("input");
