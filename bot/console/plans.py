@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
@@ -10,7 +12,8 @@ from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from bot.console.callbacks import holds
-from bot.console.door import centre_of, change, language_of, refuse, render, require
+from bot.console.door import centre_of, change, fragment, language_of, refuse, render, require
+from bot.console.live import Beside, live
 from bot.console.queries import plans as queries
 from bot.console.queries.office import assignable
 from bot.console.queries.plans import PAGE, View, Wanted
@@ -31,15 +34,30 @@ Id = Annotated[int, Path(ge=1, le=2**53)]
 Kind = Literal["call", "message"]
 Words = Annotated[str, Form(max_length=2000)]
 HERE = "/console/callbacks/plans"
+CALLS = frozenset({"callbacks"})
+EVERY = 2.0  # seconds: figures over many people, looked at while thousands are called
 
 
 @router.get("")
 async def index(request: Request, staff: Manages) -> Response:
     """Every plan of the scripts."""
+    return render(request, "console/plans.html", **await _plans(request, staff))
+
+
+@router.get("/events")
+async def events(request: Request, _: Manages) -> Response:
+    async def draw(staff: SignedIn) -> tuple[float, Mapping[str, str]]:
+        asked, found = time.monotonic(), await _plans(request, staff)
+        return asked, {"plans": fragment(request, "console/plan/cards.html", **found)}
+
+    return live(request, (), None, beside=Beside(CALLS, draw, EVERY))
+
+
+async def _plans(request: Request, staff: SignedIn) -> dict[str, Any]:
     centre = centre_of(request)
     plans, now = centre.library.current.policies.plans, centre.clock.now()
     found = await centre.db.read(lambda s: queries.figures(s, plans, centre.settings.timezone, now))
-    return render(request, "console/plans.html", plans=plans, figures=found, **await _around(request, staff))
+    return {"plans": plans, "figures": found, **await _around(request, staff)}
 
 
 async def _around(request: Request, staff: SignedIn) -> dict[str, Any]:
@@ -95,6 +113,38 @@ def address_of(wanted: Wanted, **other: object) -> str:
 async def show(request: Request, plan_id: PlanId, staff: Manages, wanted: Asked) -> Response:
     """One plan and the people in it."""
     centre = centre_of(request)
+    plan = _plan(request, plan_id)
+    unplanned, colleagues = await centre.db.read(
+        lambda session: (queries.unplanned(session, plan_id, plan), assignable(session))
+    )
+    return render(
+        request,
+        "console/plan.html",
+        unplanned=unplanned,
+        colleagues=colleagues,
+        views=tuple(View),
+        takes=plan_people.takes_people(plan),
+        right=imports.RIGHT,
+        zone=centre.settings.timezone,
+        **await _people(request, plan_id, wanted),
+        **await _around(request, staff),
+    )
+
+
+@router.get("/{plan_id}/events")
+async def events_of(request: Request, plan_id: PlanId, _: Manages, wanted: Asked) -> Response:
+    _plan(request, plan_id)
+
+    async def draw(_: SignedIn) -> tuple[float, Mapping[str, str]]:
+        asked, found = time.monotonic(), await _people(request, plan_id, wanted)
+        return asked, {part: fragment(request, f"console/plan/{part}.html", **found) for part in ("figures", "people")}
+
+    return live(request, (), None, beside=Beside(CALLS, draw, EVERY))
+
+
+async def _people(request: Request, plan_id: str, wanted: Wanted) -> dict[str, Any]:
+    """A plan's figures and the people in it that are asked for."""
+    centre = centre_of(request)
     plan, now = _plan(request, plan_id), centre.clock.now()
 
     def read(session: Session) -> dict[str, Any]:
@@ -104,25 +154,10 @@ async def show(request: Request, plan_id: PlanId, staff: Manages, wanted: Asked)
             "rows": queries.people(session, plan_id, plan, wanted, now),
             "found": found,
             "pages": max(1, -(-found // PAGE)),
-            "unplanned": queries.unplanned(session, plan_id, plan),
-            "colleagues": assignable(session),
         }
 
-    return render(
-        request,
-        "console/plan.html",
-        id=plan_id,
-        plan=plan,
-        wanted=wanted,
-        views=tuple(View),
-        address_of=address_of,
-        takes=plan_people.takes_people(plan),
-        waits={**WAITS, **MESSAGE_WHY},
-        right=imports.RIGHT,
-        zone=centre.settings.timezone,
-        **await centre.db.read(read),
-        **await _around(request, staff),
-    )
+    around = {"waits": {**WAITS, **MESSAGE_WHY}, "address_of": address_of}
+    return {"id": plan_id, "plan": plan, "wanted": wanted, **around, **await centre.db.read(read)}
 
 
 def _plan(request: Request, plan_id: str) -> Plan:

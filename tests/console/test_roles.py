@@ -193,6 +193,8 @@ TABLE: Mapping[str, frozenset[Role]] = {
             POST /console/merges/{merge_id}/undo
             GET /console/callbacks/plans
             GET /console/callbacks/plans/{plan_id}
+            GET /console/callbacks/plans/events
+            GET /console/callbacks/plans/{plan_id}/events
             POST /console/callbacks/plans/{plan_id}/people
             POST /console/callbacks/plans/{plan_id}/people/{kind}/{contact_id}/skip
             POST /console/callbacks/plans/{plan_id}/people/{kind}/{contact_id}/take-out
