@@ -12,6 +12,7 @@ from enum import StrEnum
 
 MAX_BYTES = 20 * 1024 * 1024
 MAX_NAME = 120
+TOO_LARGE = "too_large"
 
 
 class MediaKind(StrEnum):
@@ -40,7 +41,7 @@ class MediaState(StrEnum):
     WAITING = "waiting"
     KEPT = "kept"
     REFUSED = "refused"  # what arrived is not what is allowed
-    FAILED = "failed"  # the provider no longer has it
+    FAILED = "failed"  # the provider no longer has it, or did not give it in all our tries
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +172,7 @@ def refusal(attachment: Attachment) -> str | None:
     if type_of(attachment.mime) not in TYPES:
         return "wrong_type"
     if attachment.size is not None and attachment.size > MAX_BYTES:
-        return "too_large"
+        return TOO_LARGE
     return None
 
 

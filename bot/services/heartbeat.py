@@ -44,6 +44,7 @@ STOP_WITHIN = 8.0  # seconds for which what is in the air is waited for when the
 SENDERS = 2  # batches of the outbox under way at once: one is claimed while another waits for the provider
 ERRANDS_EVERY = 60.0
 FETCH_EVERY = 10.0
+FETCHERS = 4  # files under way at once: a slow one holds up no other
 
 BEATS = Counter("hotline_heartbeat_total", "Beats of the heartbeat", ["job", "result"])
 BEAT_SECONDS = Histogram("hotline_heartbeat_seconds", "How long a beat takes", ["job"])
@@ -131,7 +132,7 @@ class Heartbeat:
                 *work,
                 self._page_when_woken("fan_out", flights.TOPIC, flights.fan_out_next),
                 self._page_when_woken("imports", import_jobs.TOPIC, import_jobs.tick),
-                self._fetch_when_woken(),
+                *(self._fetch_when_woken() for _ in range(FETCHERS)),
             )
         ]
 

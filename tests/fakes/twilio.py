@@ -78,7 +78,7 @@ class Twilio:
     """`calls` and `messages` are its resources, `heard` what each number heard, `refused` webhooks that failed.
 
     `dialled` are the numbers that were rung out of a call, `bridged` those that were connected. `files` are what it
-    keeps for us, by their path below the account.
+    keeps for us, by their path below the account, `asked_for` those we wanted.
     `faults` (429, 500, lost, lost-before) meet the next requests that create something: "lost" acts and loses the
     answer. `speechless`: so many lists that are asked for are refused. `chaos` sends every report twice and the first
     ones last. `at` is awaited when a request that creates something is "asked", "acted" on and "answered".
@@ -94,6 +94,8 @@ class Twilio:
     refused: list[tuple[str, int]] = field(default_factory=list)
     unsubscribed: set[str] = field(default_factory=set)
     files: dict[str, bytes] = field(default_factory=dict)
+    spoilt: list[str] = field(default_factory=list)
+    asked_for: list[str] = field(default_factory=list)
     dialled: list[str] = field(default_factory=list)
     bridged: list[str] = field(default_factory=list)
     recordings: int = 0
@@ -166,7 +168,13 @@ class Twilio:
             self._who(request)
         except Refusal as no:
             return _problem(no)
-        content = self.files.get(request.path_params["path"])
+        path: str = request.path_params["path"]
+        self.asked_for.append(path)
+        content, fault = self.files.get(path), self.spoilt.pop(0) if self.spoilt else ""
+        if fault.isdecimal():
+            return _problem(Refusal(20000 + int(fault), "as the test wants it", int(fault)))
+        if fault and content is not None:
+            return _cut_off(content) if fault == "short" else StreamingResponse(_slowly(content))
         return _problem(Refusal(20404, "not found", 404)) if content is None else Response(content)
 
     def _who(self, request: Request) -> None:
@@ -481,13 +489,21 @@ def _problem(no: Refusal, headers: dict[str, str] | None = None) -> Response:
     return JSONResponse({"code": no.code, "message": no.message, "status": no.status}, no.status, headers)
 
 
-def _cut_off() -> Response:
+def _cut_off(part: bytes = b"{") -> Response:
     """The connection breaks before the answer is whole."""
 
     async def half() -> AsyncIterator[bytes]:
-        yield b"{"
+        yield part
 
     return StreamingResponse(half(), headers={"content-length": "1000"}, media_type="application/json")
+
+
+async def _slowly(content: bytes) -> AsyncIterator[bytes]:
+    """A byte now and then, for ever."""
+    while True:
+        for each in content:
+            yield bytes([each])
+            await asyncio.sleep(0.05)
 
 
 def account(twilio: Twilio, public_url: str) -> dict[str, str]:

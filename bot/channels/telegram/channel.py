@@ -23,7 +23,7 @@ from aiogram.types import (
 )
 
 from bot.channels.telegram.edge import FAULTS, PATIENCE, meaning
-from bot.core.media import Enclosure, kept_at
+from bot.core.media import TOO_LARGE, Enclosure, kept_at
 from bot.core.words import Button, Can, ChannelName, DeliveryState, Outgoing, Rejected, Sent
 
 log = structlog.get_logger()
@@ -116,7 +116,7 @@ class TelegramChannel:
         try:
             file = await self.bot.get_file(source)
             if file.file_path is None or (file.file_size or 0) > limit:
-                raise Rejected("larger than may be fetched")
+                raise Rejected(TOO_LARGE)
             return await self._download(file.file_path, limit)
         except FAULTS as error:
             raise meaning(error) from error
@@ -127,7 +127,7 @@ class TelegramChannel:
         async for chunk in self.bot.session.stream_content(url, timeout=int(PATIENCE)):
             content += chunk
             if len(content) > limit:
-                raise Rejected("larger than may be fetched")
+                raise Rejected(TOO_LARGE)
         return bytes(content)
 
 

@@ -28,6 +28,7 @@ from twilio.http import AsyncHttpClient
 from twilio.http.response import Response
 from yarl import URL
 
+from bot.core.media import TOO_LARGE
 from bot.core.words import Rejected, TryLater, Unsure
 
 CONNECT, WHOLE = 5.0, 20.0  # seconds
@@ -92,14 +93,14 @@ class TwilioHttp(AsyncHttpClient):  # type: ignore[misc]  # the library is untyp
             where = URL(url)
             proxy = _proxy(where.scheme, where.host or "")
             async with self._open().get(where, headers=_basic(*auth), proxy=proxy) as answer:
-                if answer.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.GONE):
-                    raise Rejected(f"twilio answered {answer.status}")
-                if not answer.ok:  # a recording is found only once it is ready
+                if answer.status == HTTPStatus.GONE:
+                    raise Rejected("gone")
+                if not answer.ok:  # a recording is found only once it is ready, and a wrong token is mended
                     raise TryLater(UNREACHABLE, f"twilio answered {answer.status}")
                 async for chunk in answer.content.iter_any():
                     content += chunk
                     if len(content) > limit:
-                        raise Rejected("larger than may be fetched")
+                        raise Rejected(TOO_LARGE)
         except (ClientError, TimeoutError, OSError) as error:
             raise TryLater(UNREACHABLE, type(error).__name__) from error
         return bytes(content)

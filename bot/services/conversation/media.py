@@ -2,8 +2,8 @@
 
 A file lies under HOTLINE_DATA_DIR/media by a random name, readable by the owner. The console hands it out; a link
 that nobody can guess does so to the customer an agent sent it to, for as long as LINK says. What customers send is
-fetched after the commit: what cannot be fetched now is tried again, further and further apart; what is not what it
-claims to be is not kept.
+fetched after the commit: what cannot be fetched now is tried again, further and further apart and not for ever; what is
+not what it claims to be is not kept. One that is fetched again, as after a crash, lies there once.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from bot.core.arrivals import Fetches
-from bot.core.media import MAX_BYTES, MediaState, is_what_it_says, kept_at, safe_name, type_of
+from bot.core.media import MAX_BYTES, TOO_LARGE, MediaState, is_what_it_says, kept_at, safe_name, type_of
 from bot.core.media import Attachment as Announced
 from bot.core.words import Author, ChannelName, Rejected, TryLater, Unsure
 from bot.services.centre import Centre
@@ -70,13 +70,12 @@ async def fetch_due(centre: Centre) -> int:
 
 
 def _claim(session: Session, machine: datetime) -> tuple[int, ChannelName, str, str, int] | None:
-    row = session.scalar(
-        select(Attachment)
-        .where(Attachment.state == MediaState.WAITING, Attachment.due_at <= machine)
-        .order_by(Attachment.due_at)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-    )
+    """The next file to fetch: what was never tried before what was. One whose every try ended with its process is
+    given up."""
+    due = select(Attachment).where(Attachment.state == MediaState.WAITING, Attachment.due_at <= machine)
+    due = due.order_by(Attachment.tries, Attachment.due_at).limit(1).with_for_update(skip_locked=True)
+    while (row := session.scalar(due)) is not None and row.tries >= TRIES:
+        _settle(session, row.id, MediaState.FAILED, None, None)
     if row is None:
         return None
     row.tries += 1
@@ -90,33 +89,41 @@ async def _fetch(centre: Centre, attachment_id: int, channel: ChannelName, sourc
     if isinstance(provider, Fetches):
         try:
             content = await asyncio.wait_for(provider.fetch(source, MAX_BYTES), WITHIN)
+            state, size = MediaState.REFUSED, len(content)
+            if is_what_it_says(mime, content):
+                name = centre.db.vault.blind(FOLDER, str(attachment_id))
+                file = await asyncio.to_thread(put, folder(centre), content, name)
+                state = MediaState.KEPT
         except Rejected as no:
-            log.warning("media.gone", attachment=attachment_id, reason=no.reason)
-        except (TryLater, Unsure, TimeoutError) as trouble:
+            log.warning("media.rejected", attachment=attachment_id, reason=no.reason)
+            state = MediaState.REFUSED if no.reason == TOO_LARGE else MediaState.FAILED
+        except (TryLater, Unsure, OSError) as trouble:  # also a time-out, and a disk that is full
+            log.warning("media.not_fetched", attachment=attachment_id, tries=tries, error=type(trouble).__name__)
             if tries < TRIES:
                 wait = max(timedelta(seconds=getattr(trouble, "after", 0)), timedelta(seconds=2**tries))
                 later = centre.clock.machine() + wait
                 await centre.db.write(lambda s: _again(s, attachment_id, later))
                 return
-        else:
-            state, size = MediaState.REFUSED, len(content)
-            if is_what_it_says(mime, content):
-                state, file = MediaState.KEPT, await asyncio.to_thread(put, folder(centre), content)
-    await centre.db.write(lambda s: _settle(s, attachment_id, state, file, size))
+            state = MediaState.FAILED
+    if not await centre.db.write(lambda s: _settle(s, attachment_id, state, file, size)) and file is not None:
+        await remove(centre, file)
 
 
 def _again(session: Session, attachment_id: int, at: datetime) -> None:
     session.execute(update(Attachment).where(Attachment.id == attachment_id).values(due_at=at))
 
 
-def _settle(session: Session, attachment_id: int, state: MediaState, file: str | None, size: int | None) -> None:
-    row = session.get_one(Attachment, attachment_id, with_for_update=True)
+def _settle(session: Session, attachment_id: int, state: MediaState, file: str | None, size: int | None) -> bool:
+    """Whether the row has this file now; somebody may have erased it meanwhile."""
+    row = session.get_one(Attachment, attachment_id, with_for_update=True, populate_existing=True)
     if row.state is not MediaState.WAITING:
-        return
+        return row.file == file
     row.state, row.file = state, file
     row.size = size if size is not None else row.size
     conversation_id = session.scalar(select(Message.conversation_id).where(Message.id == row.message_id))
     touch(session, f"attachment:{attachment_id}", f"conversation:{conversation_id}")
+    session.flush()
+    return True
 
 
 def folder(centre: Centre) -> Path:
@@ -124,16 +131,21 @@ def folder(centre: Centre) -> Path:
     return centre.settings.home / FOLDER
 
 
-def put(home: Path, content: bytes) -> str:
-    """Writes a file to disk for good under a name nobody can guess; gives that name."""
-    name = secrets.token_hex(20)
+def put(home: Path, content: bytes, name: str = "") -> str:
+    """Writes a file to disk for good, whole or not at all, under a name nobody can guess; gives that name. What was
+    begun under the same name by a process that died goes."""
+    name = name or secrets.token_hex(20)
     path = home / kept_at(name)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    for begun in path.parent.glob(f"{name}.*"):
+        begun.unlink(missing_ok=True)
+    part = path.with_name(f"{name}.{secrets.token_hex(4)}")
+    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+    part.replace(path)
     return name
 
 
