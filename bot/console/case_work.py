@@ -17,10 +17,9 @@ from bot.console.door import centre_of, render, require
 from bot.console.queries.conversations import exchange, names_of_staff, visible
 from bot.console.queries.office import assignable
 from bot.services.casework import case_work, cases
-from bot.services.casework.cases import CaseRefusedError
 from bot.services.desk import abuse, hand_overs
 from bot.services.permissions import Function
-from bot.services.refusal import NotFoundError
+from bot.services.refusal import NotFoundError, RefusedError
 from bot.services.staffing.staff import SignedIn
 from store.tables import AbuseStep, Case, CaseTask, Conversation, HandOver, Incident, LinkKind
 
@@ -90,7 +89,7 @@ async def link(
         elif other.isascii() and other.isdecimal() and len(other) <= 18:
             found = session.scalar(select(tables[kind].id).where(tables[kind].id == int(other)))
         if found is None:
-            raise CaseRefusedError("link_unknown")
+            raise RefusedError("link_unknown")
         case_work.link(session, case_id, kind, found, staff_id=staff.staff_id, now=now)
 
     return await change(request, staff, case_id, work)

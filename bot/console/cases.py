@@ -22,12 +22,11 @@ from bot.core.words import CaseKind, ChannelName
 from bot.services import audit, contacts
 from bot.services.casework import cases
 from bot.services.casework.case_work import BY_HAND, CATEGORIES, open_by_hand
-from bot.services.casework.cases import CaseRefusedError
 from bot.services.centre import Centre
 from bot.services.desk.wrap_up import CASE_WRAP_UPS
 from bot.services.permissions import Function
 from bot.services.records import locked
-from bot.services.refusal import NotFoundError
+from bot.services.refusal import NotFoundError, RefusedError
 from bot.services.staffing.staff import SignedIn
 from store.tables import Archivable, Case, Contact
 
@@ -124,7 +123,7 @@ def _met(session: Session, centre: Centre, phone: str, name: str, now: datetime)
     try:
         number = contacts.phone_number(phone)
     except contacts.BadPhoneError:
-        raise CaseRefusedError("phone_bad") from None
+        raise RefusedError("phone_bad") from None
     settings = centre.settings
     known = contacts.meet(
         session, ChannelName.VOICE, number, language=settings.language, zone=settings.timezone, now=now
@@ -235,7 +234,7 @@ async def change(
         if session.scalar(select(Case.id).where(Case.id == case_id, seen_by(staff))) is None:
             raise NotFoundError
         if locked.is_locked(session, Archivable.CASE, case_id):
-            raise CaseRefusedError("archived")
+            raise RefusedError("archived")
         work(session, now)
 
     return await door.change(request, f"{HOME}/{case_id}", seen, done)

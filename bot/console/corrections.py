@@ -14,7 +14,7 @@ from bot.console.door import centre_of, change, render, require
 from bot.console.queries.people import own_contact
 from bot.services.permissions import Function, Grant
 from bot.services.records import corrections
-from bot.services.records.corrections import CorrectionRefusedError
+from bot.services.refusal import RefusedError
 from bot.services.staffing.staff import SignedIn
 from store.tables import CorrectionState
 
@@ -54,7 +54,7 @@ async def correct(
     def work(session: Session, now: datetime) -> CorrectionState:
         corrections.value_of(session, subject, subject_id, field)
         if not staff.may(Function.CORRECT_RECORD, *MAKES) and not _own(session, subject, subject_id, staff.staff_id):
-            raise CorrectionRefusedError("not_allowed")
+            raise RefusedError("not_allowed")
         return corrections.correct(session, subject, subject_id, field, new, why, staff=staff, now=now)
 
     return await change(

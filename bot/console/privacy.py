@@ -16,8 +16,7 @@ from bot.reports.exporting import ending
 from bot.services.permissions import Function, Grant
 from bot.services.records import erasure, exports, privacy_requests, unmasking
 from bot.services.records.exports import Wish
-from bot.services.records.privacy_requests import RequestRefusedError
-from bot.services.refusal import NotFoundError
+from bot.services.refusal import NotFoundError, RefusedError
 from bot.services.staffing.staff import SignedIn
 from store.tables import Export, ExportKind, PrivacyRequest, RequestKind, RequestState
 
@@ -294,7 +293,7 @@ async def link(request: Request, request_id: int, staff: Handler) -> Response:
         token = await centre.db.write(
             lambda s: privacy_requests.make_link(s, request_id, staff_id=staff.staff_id, now=now)
         )
-    except RequestRefusedError as error:
+    except RefusedError as error:
         return refuse(request, _page(request_id), error.code)
     return await _request_page(request, request_id, staff, f"{centre.settings.address}/my-data/{token}")
 

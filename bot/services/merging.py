@@ -25,10 +25,6 @@ SAME_PHONE, BY_HAND = "same_phone", "by_hand"
 SHOWN = 100
 
 
-class MergeRefusedError(RefusedError):
-    """Two contacts cannot be offered, merged or parted as they stand."""
-
-
 def give_phone(session: Session, held: Held, phone: str, now: datetime) -> tuple[Address, Address]:
     """The addresses of a number a customer gave in conversation; one that somebody has stays theirs, and whether the
     two are one person is offered to be decided. Raises BadPhoneError."""
@@ -68,10 +64,10 @@ def _notice(
 
 
 def propose(session: Session, one: int, other: int, now: datetime) -> int:
-    """A colleague thinks these two are one person; the pair's id. Raises MergeRefusedError."""
+    """A colleague thinks these two are one person; the pair's id. Raises RefusedError."""
     one, other = contacts.survivor(session, one), contacts.survivor(session, other)
     if one == other:
-        raise MergeRefusedError("same_contact")
+        raise RefusedError("same_contact")
     return _offer(session, one, other, BY_HAND, now)
 
 
@@ -108,10 +104,10 @@ def waiting(session: Session) -> int:
 
 
 def accept(session: Session, merge_id: int, staff_id: int, now: datetime) -> None:
-    """They are one person. Raises MergeRefusedError."""
+    """They are one person. Raises RefusedError."""
     found = session.get_one(Merge, merge_id, with_for_update=True)
     if found.state is MergeState.MERGED:
-        raise MergeRefusedError("merged_already")
+        raise RefusedError("merged_already")
     kept, other = (contacts.survivor(session, each) for each in (found.kept_id, found.other_id))
     if kept != other and {kept, other} != {found.kept_id, found.other_id}:  # one of them has become somebody else
         accept(session, _offer(session, kept, other, found.why, now, hint=found.hint), staff_id, now)
@@ -122,10 +118,10 @@ def accept(session: Session, merge_id: int, staff_id: int, now: datetime) -> Non
 
 
 def decline(session: Session, merge_id: int, staff_id: int, now: datetime) -> None:
-    """They are different people. Raises MergeRefusedError."""
+    """They are different people. Raises RefusedError."""
     found = session.get_one(Merge, merge_id, with_for_update=True)
     if found.state is MergeState.MERGED:
-        raise MergeRefusedError("merged_already")
+        raise RefusedError("merged_already")
     found.state, found.staff_id, found.decided_at = MergeState.DECLINED, staff_id, now
     audit.record(
         session, "contact.not_same", "contact", found.kept_id, now=now, staff_id=staff_id, other=found.other_id
@@ -134,10 +130,10 @@ def decline(session: Session, merge_id: int, staff_id: int, now: datetime) -> No
 
 def undo(session: Session, merge_id: int, staff_id: int, now: datetime) -> None:
     """They were two people after all: the other gets its addresses, and the conversations open there, back. What was
-    written, opened or stopped since stays with the one that was kept. Raises MergeRefusedError."""
+    written, opened or stopped since stays with the one that was kept. Raises RefusedError."""
     found = session.get_one(Merge, merge_id, with_for_update=True)
     if found.state is not MergeState.MERGED or not found.moved:
-        raise MergeRefusedError("not_merged")
+        raise RefusedError("not_merged")
     holder = contacts.survivor(session, found.kept_id)
     own = select(Address).where(Address.id.in_(found.moved), Address.contact_id == holder)
     contacts.part(session, found.other_id, staff_id=staff_id, why=f"merge {found.id} undone", now=now)

@@ -17,8 +17,8 @@ from bot.reports.service import service
 from bot.services.casework import cases
 from bot.services.centre import Centre
 from bot.services.records import archive, archive_changes, loans, locked, voids
-from bot.services.records.archive import ArchiveRefusedError
 from bot.services.records.loans import LoanState
+from bot.services.refusal import RefusedError
 from store.db import Database
 from store.tables import Archivable, ArchiveChange, ArchiveFile, AuditEntry, Case, CaseNote, FileState, Loan, Revision
 from tests.fakes.records import NOW, ZONE, Complaint, Talk, person
@@ -48,7 +48,7 @@ class Room:
 
 
 def refused(code: str, work: Callable[[], Any]) -> None:
-    with pytest.raises(ArchiveRefusedError, match=code):
+    with pytest.raises(RefusedError, match=code):
         work()
 
 

@@ -13,6 +13,7 @@ from bot.services import contacts
 from bot.services.conversation import inbox
 from bot.services.conversation.conversations import hold, save
 from bot.services.desk import agent_lines, assigning, escalations, handoff, places
+from bot.services.refusal import RefusedError
 from bot.services.staffing import staff
 from store.tables import Callback, Conversation, Message, Staff, StaffRole
 from tests.fakes.house import House
@@ -171,12 +172,12 @@ async def test_who_sits_in_may_write_until_they_leave(house: House) -> None:
     waiting = await waits(house)
     now, db = house.clock.now(), house.centre.db
     db.write_now(lambda s: escalations.claim(s, waiting, one, now))
-    with pytest.raises(escalations.EscalationRefusedError):
+    with pytest.raises(RefusedError):
         db.write_now(lambda s: agent_lines.say(s, house.centre, waiting, two, "我是主管", now))
     db.write_now(lambda s: escalations.call_in(s, waiting, two, one, now))
     db.write_now(lambda s: agent_lines.say(s, house.centre, waiting, two, "我是主管", now))
     assert lines(house, waiting)[-1] == (Author.AGENT, False, "我是主管")
     assert state(house, waiting)[1] == one
     db.write_now(lambda s: escalations.leave(s, waiting, two, now))
-    with pytest.raises(escalations.EscalationRefusedError):
+    with pytest.raises(RefusedError):
         db.write_now(lambda s: agent_lines.say(s, house.centre, waiting, two, "还在吗", now))

@@ -22,12 +22,11 @@ from bot.core.words import (
 )
 from bot.services import contacts
 from bot.services.casework import case_work, cases
-from bot.services.casework.cases import CaseRefusedError
 from bot.services.conversation import inbox
 from bot.services.conversation.conversations import hold, save
 from bot.services.desk import abuse, escalations, hand_overs, handoff
-from bot.services.desk.escalations import EscalationRefusedError
 from bot.services.escalation import alerts
+from bot.services.refusal import RefusedError
 from store.tables import AbuseStep, Case, CaseNote, Conversation, Escalation, FoundItem
 from tests.fakes.desk import Desk
 from tests.fakes.house import House
@@ -125,7 +124,7 @@ async def test_an_urgent_order_says_why_and_climbs_from_the_leader(house: House)
     """REQ-E16."""
     case_id, agent = await opened(house), await staff_id(house.centre, "agent")
     await house.settle()
-    with pytest.raises(CaseRefusedError, match="reason_missing"):
+    with pytest.raises(RefusedError, match="reason_missing"):
         await do(house, case_work.make_urgent, house.centre, case_id, " ", staff_id=agent)
     await do(house, case_work.make_urgent, house.centre, case_id, "老人独居，室温 8 度", staff_id=agent)
     await house.settle()
@@ -150,18 +149,18 @@ async def test_it_cannot_close_without_feedback_wrap_up_and_every_departments_pa
     assert await told(house, "agent2", "查锅炉房") == 1
 
     async def refused() -> str:
-        with pytest.raises(CaseRefusedError) as error:
+        with pytest.raises(RefusedError) as error:
             await do(house, cases.close, case_id, staff_id=agent, wrap_up="confirmed")
         return error.value.code
 
     assert await refused() == "tasks_open"
-    with pytest.raises(CaseRefusedError, match="not_yours"):
+    with pytest.raises(RefusedError, match="not_yours"):
         await do(house, case_work.finish_task, task.id, "好", staff_id=await staff_id(house.centre, "leader"))
     await do(house, case_work.finish_task, task.id, "阀门已换", staff_id=agent2)
     assert await told(house, "agent", "已完成") == 1
     assert await refused() == "feedback_missing"
     await do(house, cases.give_feedback, case_id, "已修好", staff_id=agent)
-    with pytest.raises(CaseRefusedError, match="wrap_up_missing"):
+    with pytest.raises(RefusedError, match="wrap_up_missing"):
         await do(house, cases.close, case_id, staff_id=agent)
     await do(house, cases.close, case_id, staff_id=agent, wrap_up="confirmed")
     up = await house.centre.db.read(lambda s: s.scalars(select(Escalation.state)).all())
@@ -180,13 +179,13 @@ async def test_a_found_item_takes_two_people_and_a_signature(house: House) -> No
     await do(house, case_work.register_item, case_id, **record, staff_id=agent)
     back = {"owner_name": "林女士", "identity": "身份证，与照片一致"}
     for who, error in ((agent, "second_person"),):
-        with pytest.raises(CaseRefusedError, match=error):
+        with pytest.raises(RefusedError, match=error):
             await do(house, case_work.confirm_item, case_id, staff_id=who)
-        with pytest.raises(CaseRefusedError, match=error):
+        with pytest.raises(RefusedError, match=error):
             await do(house, case_work.return_item, case_id, **back, signature=SIGNATURE, staff_id=who)
     await do(house, case_work.confirm_item, case_id, staff_id=agent2)
     for bad in ("", "M1 1", "M1 1<script>" + "L2 2" * 20):
-        with pytest.raises(CaseRefusedError, match="signature_missing"):
+        with pytest.raises(RefusedError, match="signature_missing"):
             await do(house, case_work.return_item, case_id, **back, signature=bad, staff_id=agent)
     await do(house, case_work.return_item, case_id, **back, signature=SIGNATURE, staff_id=agent)
     item = await house.centre.db.read(lambda s: s.get_one(FoundItem, case_id))
@@ -254,13 +253,13 @@ async def test_a_hand_over_names_every_promise_and_is_confirmed(house: House) ->
     case_id = await opened(house)
     agent, agent2 = await staff_id(house.centre, "agent"), await staff_id(house.centre, "agent2")
     await do(house, cases.assign, case_id, agent, by_staff_id=agent)
-    with pytest.raises(CaseRefusedError, match="promise_missing"):
+    with pytest.raises(RefusedError, match="promise_missing"):
         await do(house, hand_overs.hand_over, agent2, {case_id: " "}, "", staff_id=agent)
-    with pytest.raises(CaseRefusedError, match="hand_over_empty"):
+    with pytest.raises(RefusedError, match="hand_over_empty"):
         await do(house, hand_overs.hand_over, agent, {case_id: "x"}, "", staff_id=agent2)
     row = await do(house, hand_overs.hand_over, agent2, {case_id: "答应明早九点回电"}, "", staff_id=agent)
     assert (await case(house, case_id)).staff_id == agent
-    with pytest.raises(CaseRefusedError, match="not_yours"):
+    with pytest.raises(RefusedError, match="not_yours"):
         await do(house, hand_overs.confirm, row.id, staff_id=agent)
     await do(house, hand_overs.confirm, row.id, staff_id=agent2)
     assert (await case(house, case_id)).staff_id == agent2
@@ -279,20 +278,20 @@ async def test_an_agent_may_end_it_only_after_the_warning(house: House) -> None:
         await do(house, abuse.take_step, house.centre, conversation, which, "骂人", staff_id=agent)
 
     for early in (AbuseStep.WARNED, AbuseStep.ENDED):
-        with pytest.raises(EscalationRefusedError, match="not_warned"):
+        with pytest.raises(RefusedError, match="not_warned"):
             await step(early)
     await step(AbuseStep.ASKED)
     await step(AbuseStep.THREAT)
     await house.settle()
     assert await told(house, "leader", "威胁") == 1
-    with pytest.raises(EscalationRefusedError, match="not_warned"):
+    with pytest.raises(RefusedError, match="not_warned"):
         await step(AbuseStep.ENDED)
     await step(AbuseStep.WARNED)
-    with pytest.raises(EscalationRefusedError, match="step_taken"):
+    with pytest.raises(RefusedError, match="step_taken"):
         await step(AbuseStep.WARNED)
     await step(AbuseStep.ENDED)
     row = await house.centre.db.read(lambda s: s.get_one(Conversation, conversation))
     assert (row.state, row.wrap_up) == (ConversationState.CLOSED, "nuisance")
     assert await house.centre.db.read(lambda s: abuse.before(s, row.address_id, 0)) == 1
-    with pytest.raises(EscalationRefusedError, match="not_yours"):
+    with pytest.raises(RefusedError, match="not_yours"):
         await step(AbuseStep.ASKED)

@@ -11,7 +11,7 @@ from bot.services import contacts
 from bot.services.casework import cases
 from bot.services.centre import Centre
 from bot.services.records import corrections
-from bot.services.records.corrections import CorrectionRefusedError
+from bot.services.refusal import RefusedError
 from bot.services.staffing.staff import SignedIn, by_username
 from store.tables import CaseNote, Contact, Correction, CorrectionState, Revision
 
@@ -55,7 +55,7 @@ def test_an_agent_proposes_and_a_supervisor_decides(centre: Centre) -> None:
         assert contacts.unit_of(session, session.get_one(Contact, person)) == "3-2-501"
         (waiting,) = corrections.proposals(session)
         assert (waiting.old, waiting.new, waiting.who) == ("3-2-501", "3-2-502", agent.name)
-        with pytest.raises(CorrectionRefusedError, match="not_allowed"):
+        with pytest.raises(RefusedError, match="not_allowed"):
             corrections.decide(session, waiting.row.id, yes=True, staff=leader, now=now)
         corrections.decide(session, waiting.row.id, yes=True, staff=supervisor, now=now)
         session.flush()
@@ -102,7 +102,7 @@ def test_a_correction_says_what_and_why(centre: Centre, new: str, why: str, code
     def story(session: Session) -> None:
         leader = somebody(session, "leader", Role.LEADER)
         person = a_person(session, centre)
-        with pytest.raises(CorrectionRefusedError, match=code):
+        with pytest.raises(RefusedError, match=code):
             corrections.correct(session, "contact", person, "name", new, why, staff=leader, now=centre.clock.now())
 
     centre.db.write_now(story)
@@ -116,7 +116,7 @@ def test_a_proposal_made_of_an_older_value_is_not_written_over_a_newer_one(centr
         corrections.correct(session, "contact", person, "name", "王一", "甲", staff=agent, now=now)
         corrections.correct(session, "contact", person, "name", "王二", "乙", staff=leader, now=now)
         waiting = session.scalars(select(Correction).where(Correction.state == CorrectionState.PROPOSED)).one()
-        with pytest.raises(CorrectionRefusedError, match="changed_meanwhile"):
+        with pytest.raises(RefusedError, match="changed_meanwhile"):
             corrections.decide(session, waiting.id, yes=True, staff=leader, now=now)
 
     centre.db.write_now(story)

@@ -19,7 +19,7 @@ from bot.services.casework import cases
 from bot.services.centre import Centre
 from bot.services.conversation import media
 from bot.services.records import certificates, destruction, disposals, holds
-from bot.services.records.disposals import DisposalRefusedError
+from bot.services.refusal import RefusedError
 from store.search import find, follow
 from store.tables import (
     Attachment,
@@ -151,7 +151,7 @@ async def test_two_people_one_the_manager_and_never_who_asked(centre: Centre) ->
     await disposals.propose(centre, asked)
 
     def refused(who: int, code: str) -> None:
-        with pytest.raises(DisposalRefusedError, match=code):
+        with pytest.raises(RefusedError, match=code):
             approve(centre, who)
 
     refused(asked, "disposal_proposer")
@@ -178,7 +178,7 @@ async def test_a_list_is_approved_as_it_was_seen_and_grows_no_more(centre: Centr
     seen = centre.db.read_now(lambda s: disposals.list_digest(s, disposal_id))
     make(centre, 6)
     await disposals.propose(centre)
-    with pytest.raises(DisposalRefusedError, match="disposal_changed"):
+    with pytest.raises(RefusedError, match="disposal_changed"):
         centre.db.write_now(
             lambda s: disposals.approve(s, disposal_id, seen=seen, staff_id=archivist, note="", now=centre.clock.now())
         )
@@ -203,7 +203,7 @@ async def test_what_is_sent_back_is_left_alone_for_a_while(centre: Centre, clock
         now = clock.now()
         centre.db.write_now(lambda s: disposals.decline(s, disposal_id, why=why, staff_id=archivist, now=now))
 
-    with pytest.raises(DisposalRefusedError, match="reason_missing"):
+    with pytest.raises(RefusedError, match="reason_missing"):
         send_back(" ")
     send_back("还要核对")
     clock.advance(30 * DAY)

@@ -37,7 +37,7 @@ from bot.services.centre import Centre
 from bot.services.conversation import inbox, media
 from bot.services.delivery import outbox
 from bot.services.records import holds, privacy_requests, unmasking
-from bot.services.records.privacy_requests import RequestRefusedError
+from bot.services.refusal import RefusedError
 from bot.services.staffing.staff import SignedIn, by_username
 from store.tables import (
     Address,
@@ -273,7 +273,7 @@ async def test_a_hold_or_an_open_matter_stops_it_even_half_way(house: House) -> 
         return holds.place(session, HoldSubject.CONTACT, contact_id, "诉讼", staff_id=manager, now=now).id
 
     hold_id = await centre.db.write(hold)
-    with pytest.raises(RequestRefusedError, match="erasure_against"):
+    with pytest.raises(RefusedError, match="erasure_against"):
         await approves(house, request_id, "manager", Role.MANAGER)
     await centre.db.write(lambda s: holds.lift(s, hold_id, "结案", staff_id=somebody(s, "manager").staff_id, now=now))
     await approves(house, request_id, "manager", Role.MANAGER)
@@ -302,7 +302,7 @@ async def test_two_others_approve(house: House, who: tuple[str, Role]) -> None:
     contact_id = await lived(house)
     request_id = await opened(house, contact_id, RequestKind.ERASURE)
     await approves(house, request_id, "supervisor", Role.SUPERVISOR)
-    with pytest.raises(RequestRefusedError):
+    with pytest.raises(RefusedError):
         await approves(house, request_id, who[0], who[1])
 
 

@@ -22,6 +22,7 @@ from bot.services.conversation import inbox
 from bot.services.conversation.conversations import hold, save, transcript
 from bot.services.desk import agent_lines, escalations, handoff
 from bot.services.escalation import alerts
+from bot.services.refusal import RefusedError
 from bot.services.staffing import staff as people
 from store.tables import Conversation, Escalation, Staff
 from tests.fakes.house import House
@@ -114,9 +115,9 @@ async def test_only_the_holder_writes_and_closes(centre: Centre) -> None:
     now = centre.clock.now()
     await centre.db.write(lambda s: escalations.claim(s, conversation, agent, now))
 
-    with pytest.raises(escalations.EscalationRefusedError, match="not_yours"):
+    with pytest.raises(RefusedError, match="not_yours"):
         await centre.db.write(lambda s: agent_lines.say(s, centre, conversation, other, "hello", now))
-    with pytest.raises(escalations.EscalationRefusedError, match="wrap_up_missing"):
+    with pytest.raises(RefusedError, match="wrap_up_missing"):
         await centre.db.write(lambda s: escalations.close(s, centre, conversation, agent, "", "", now))
 
 

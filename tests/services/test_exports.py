@@ -14,8 +14,8 @@ from bot.reports import exporting
 from bot.services import contacts
 from bot.services.centre import Centre
 from bot.services.records import exports
-from bot.services.records.exports import ExportRefusedError, Wish
-from bot.services.refusal import NotFoundError
+from bot.services.records.exports import Wish
+from bot.services.refusal import NotFoundError, RefusedError
 from bot.services.staffing.staff import SignedIn, by_username
 from store.tables import Export, ExportKind, ExportState
 
@@ -92,16 +92,16 @@ async def test_a_list_is_made_once_it_is_approved_and_goes_in_time(centre: Centr
 
 def test_nobody_approves_their_own(centre: Centre) -> None:
     export_id = asked(centre, wish(), "supervisor", Role.SUPERVISOR)
-    with pytest.raises(ExportRefusedError, match="export_own"):
+    with pytest.raises(RefusedError, match="export_own"):
         decided(centre, export_id, "supervisor", Role.SUPERVISOR)
     decided(centre, export_id, "manager", Role.MANAGER)
-    with pytest.raises(ExportRefusedError, match="export_decided"):
+    with pytest.raises(RefusedError, match="export_decided"):
         decided(centre, export_id, "manager", Role.MANAGER)
 
 
 def test_what_leaves_the_house_is_the_managers_and_the_archivists(centre: Centre) -> None:
     export_id = asked(centre, wish(outside=True))
-    with pytest.raises(ExportRefusedError, match="not_allowed"):
+    with pytest.raises(RefusedError, match="not_allowed"):
         decided(centre, export_id, "supervisor", Role.SUPERVISOR)
     decided(centre, export_id, "manager", Role.MANAGER)
     row, archivist, leader = centre.db.read_now(
@@ -116,7 +116,7 @@ def test_what_leaves_the_house_is_the_managers_and_the_archivists(centre: Centre
 
 def test_a_refusal_says_why(centre: Centre) -> None:
     export_id = asked(centre, wish())
-    with pytest.raises(ExportRefusedError, match="reason_missing"):
+    with pytest.raises(RefusedError, match="reason_missing"):
         decided(centre, export_id, "supervisor", Role.SUPERVISOR, yes=False)
     decided(centre, export_id, "supervisor", Role.SUPERVISOR, yes=False, why="用不着号码")
     assert state(centre, export_id) is ExportState.REFUSED
@@ -133,7 +133,7 @@ def test_a_refusal_says_why(centre: Centre) -> None:
     ],
 )
 def test_what_one_may_not_ask_for(centre: Centre, username: str, role: Role, wanted: Wish, code: str) -> None:
-    with pytest.raises(ExportRefusedError, match=code):
+    with pytest.raises(RefusedError, match=code):
         asked(centre, wanted, username, role)
 
 
@@ -150,7 +150,7 @@ async def test_one_that_dies_while_it_is_made_is_made_again(centre: Centre) -> N
 
 async def test_health_answers_leave_with_whoever_may_see_them(centre: Centre) -> None:
     export_id = asked(centre, wish(ExportKind.FOLLOW_UPS, "health"), "reports", Role.REPORT_OWNER)
-    with pytest.raises(ExportRefusedError, match="not_allowed"):
+    with pytest.raises(RefusedError, match="not_allowed"):
         decided(centre, export_id, "supervisor", Role.SUPERVISOR)
     decided(centre, export_id, "manager", Role.MANAGER)
     assert await exporting.make(centre) == 1

@@ -13,7 +13,8 @@ from bot.core.words import CaseKind, Role
 from bot.services import audit, contacts, sealing
 from bot.services.casework import cases
 from bot.services.records import holds
-from bot.services.records.holds import HoldRefusedError, held
+from bot.services.records.holds import held
+from bot.services.refusal import RefusedError
 from store.db import Database
 from store.holds import unlocked
 from store.tables import (
@@ -100,13 +101,13 @@ def test_two_reasons_are_two_holds_and_each_is_lifted_by_itself(db: Database) ->
         which = S.CASE, world.case
         first = holds.place(session, *which, "法院来函", staff_id=world.keeper, now=NOW)
         second = holds.place(session, *which, "保险理赔", staff_id=world.keeper, now=NOW)
-        with pytest.raises(HoldRefusedError, match="hold_placed_already"):
+        with pytest.raises(RefusedError, match="hold_placed_already"):
             holds.place(session, *which, " 保险理赔 ", staff_id=world.keeper, now=NOW)
         holds.lift(session, first.id, "已结案", staff_id=world.keeper, now=NOW)
         assert [each.id for each in held(session, *which)] == [second.id]
-        with pytest.raises(HoldRefusedError, match="hold_lifted_already"):
+        with pytest.raises(RefusedError, match="hold_lifted_already"):
             holds.lift(session, first.id, "又一次", staff_id=world.keeper, now=NOW)
-        with pytest.raises(HoldRefusedError, match="hold_reason_missing"):
+        with pytest.raises(RefusedError, match="hold_reason_missing"):
             holds.lift(session, second.id, "  ", staff_id=world.keeper, now=NOW)
         done = session.scalars(select(AuditEntry.action).where(AuditEntry.subject == "hold").order_by(AuditEntry.id))
         assert done.all() == ["hold.place", "hold.place", "hold.lift"]
@@ -117,13 +118,13 @@ def test_two_reasons_are_two_holds_and_each_is_lifted_by_itself(db: Database) ->
 def test_what_is_not_there_is_not_held(db: Database) -> None:
     def work(session: Session) -> None:
         world = World(session)
-        with pytest.raises(HoldRefusedError, match="hold_nothing_there"):
+        with pytest.raises(RefusedError, match="hold_nothing_there"):
             holds.place(session, S.CASE, 999_999_999, "x", staff_id=world.keeper, now=NOW)
-        with pytest.raises(HoldRefusedError, match="hold_reason_missing"):
+        with pytest.raises(RefusedError, match="hold_reason_missing"):
             holds.place(session, S.CASE, world.case, "", staff_id=world.keeper, now=NOW)
         photo = session.get_one(Attachment, world.recording)
         photo.kind = MediaKind.PHOTO
-        with pytest.raises(HoldRefusedError, match="hold_nothing_there"):
+        with pytest.raises(RefusedError, match="hold_nothing_there"):
             holds.place(session, S.RECORDING, world.recording, "x", staff_id=world.keeper, now=NOW)
         assert session.scalars(select(LegalHold)).all() == []
 

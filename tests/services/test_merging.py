@@ -15,7 +15,7 @@ from bot.services.centre import Centre
 from bot.services.conversation.actions import ACTIONS
 from bot.services.conversation.conversations import Held, find_open, open_at, save
 from bot.services.conversation.scene import Scene
-from bot.services.merging import MergeRefusedError
+from bot.services.refusal import RefusedError
 from store.tables import AuditEntry, Contact, Merge, MergeState, Staff
 from tests.fakes.desk import Desk
 from tests.fakes.house import House
@@ -128,7 +128,7 @@ def test_merged_people_have_one_history_and_one_will(centre: Centre) -> None:
         again = find_open(session, ChannelName.TELEGRAM, "77")
         assert again is not None
         assert (again.id, again.contact_id) == (telegram.id, web.contact_id)
-        with pytest.raises(MergeRefusedError, match="merged_already"):
+        with pytest.raises(RefusedError, match="merged_already"):
             merging.decline(session, offer.id, somebody(session), now)
 
     centre.db.write_now(story)
@@ -147,7 +147,7 @@ def test_a_merge_is_undone(centre: Centre) -> None:
             assert (again.id, again.contact_id) == (held.id, held.contact_id)
         assert contacts.same_person(session, web.contact_id) == [web.contact_id]
         assert offer.state is MergeState.DECLINED
-        with pytest.raises(MergeRefusedError, match="not_merged"):
+        with pytest.raises(RefusedError, match="not_merged"):
             merging.undo(session, offer.id, somebody(session), now)
         merging.accept(session, offer.id, somebody(session), now)  # and once more, the other way round
         assert contacts.survivor(session, telegram.contact_id) == web.contact_id
@@ -166,7 +166,7 @@ def test_three_of_one_person_become_one(centre: Centre) -> None:
         merging.accept(session, second, somebody(session), now)
         assert merging.open_offers(session) == []
         assert contacts.survivor(session, third.contact_id) == offer.kept_id
-        with pytest.raises(MergeRefusedError, match="same_contact"):
+        with pytest.raises(RefusedError, match="same_contact"):
             merging.propose(session, third.contact_id, telegram.contact_id, now)
 
     centre.db.write_now(story)

@@ -11,8 +11,8 @@ from bot.core.occupancy import Step
 from bot.core.roster import ShiftKind
 from bot.core.words import Presence
 from bot.services.desk import occupancy
-from bot.services.desk.occupancy import OccupancyRefusedError
 from bot.services.escalation import alerts, roster
+from bot.services.refusal import RefusedError
 from store.tables import Incident, Proposal, ProposalState, Staff, Surge
 from tests.fakes.house import House
 from tests.services.test_escalations import staff_id, waiting
@@ -59,7 +59,7 @@ async def test_full_lines_propose_the_plans_and_a_supervisor_starts_one(house: H
     leader, supervisor = await staff_id(house.centre, "leader"), await staff_id(house.centre, "supervisor")
     decide = occupancy.decide
     proposal = await house.centre.db.read(lambda s: s.scalars(select(Proposal.id)).one())
-    with pytest.raises(OccupancyRefusedError, match="not_allowed"):
+    with pytest.raises(RefusedError, match="not_allowed"):
         await house.centre.db.write(
             lambda s: decide(s, house.centre, proposal, staff_id=leader, confirm=True, why="", now=now)
         )
@@ -68,7 +68,7 @@ async def test_full_lines_propose_the_plans_and_a_supervisor_starts_one(house: H
     )
     incident = await house.centre.db.read(lambda s: s.scalars(select(Incident)).one())
     assert (incident.code, incident.plan, incident.state) == ("INC-09", "general", "confirmed")
-    with pytest.raises(OccupancyRefusedError, match="proposal_decided"):
+    with pytest.raises(RefusedError, match="proposal_decided"):
         await house.centre.db.write(
             lambda s: decide(s, house.centre, proposal, staff_id=supervisor, confirm=True, why="", now=now)
         )
@@ -108,7 +108,7 @@ async def test_a_refusal_says_why(house: House) -> None:
     now, supervisor = house.clock.now(), await staff_id(house.centre, "supervisor")
     proposal = await house.centre.db.read(lambda s: s.scalars(select(Proposal.id)).one())
     for why in ("", "  "):
-        with pytest.raises(OccupancyRefusedError, match="reason_missing"):
+        with pytest.raises(RefusedError, match="reason_missing"):
             await house.centre.db.write(
                 lambda s, why=why: occupancy.decide(
                     s, house.centre, proposal, staff_id=supervisor, confirm=False, why=why, now=now
@@ -136,9 +136,9 @@ async def test_a_surge_calls_in_its_people_grows_and_is_rolled_back(house: House
         )
     )
     start = occupancy.start_surge
-    with pytest.raises(OccupancyRefusedError, match="not_allowed"):
+    with pytest.raises(RefusedError, match="not_allowed"):
         await house.centre.db.write(lambda s: start(s, 1, staff_id=leader, why="", now=now))
-    with pytest.raises(OccupancyRefusedError, match="surge_level"):
+    with pytest.raises(RefusedError, match="surge_level"):
         await house.centre.db.write(lambda s: start(s, 2, staff_id=supervisor, why="", now=now))
     await house.centre.db.write(lambda s: start(s, 1, staff_id=supervisor, why="停暖", now=now))
     assert await told(house, "agent", "高峰1级") == 1
@@ -162,5 +162,5 @@ async def test_a_surge_calls_in_its_people_grows_and_is_rolled_back(house: House
     await house.centre.db.write(lambda s: occupancy.end_surge(s, staff_id=supervisor, why="已恢复", now=last))
     assert await told(house, "agent2", "支援结束") == 1
     assert await house.centre.db.read(lambda s: s.scalars(select(Surge).where(Surge.ended_at.is_(None))).all()) == []
-    with pytest.raises(OccupancyRefusedError, match="surge_over"):
+    with pytest.raises(RefusedError, match="surge_over"):
         await house.centre.db.write(lambda s: occupancy.end_surge(s, staff_id=supervisor, why="", now=last))

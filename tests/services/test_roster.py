@@ -10,7 +10,7 @@ from sqlalchemy import select
 from bot.core.roster import ShiftKind, SwapState
 from bot.core.words import Role
 from bot.services.escalation import alerts, roster
-from bot.services.escalation.roster import RosterRefusedError
+from bot.services.refusal import RefusedError
 from store.tables import Shift, Swap
 from tests.fakes.house import House
 from tests.services.test_escalations import staff_id
@@ -59,26 +59,26 @@ async def test_a_swap_is_asked_accepted_and_approved(house: House) -> None:
     def move(to: SwapState, by: int) -> None:
         centre.db.write_now(lambda s: roster.move_swap(s, centre, swap, to, by_staff_id=by, now=now))
 
-    with pytest.raises(RosterRefusedError, match="shift_not_yours"):
+    with pytest.raises(RefusedError, match="shift_not_yours"):
         await centre.db.write(lambda s: roster.ask_swap(s, centre, shift, agent, by_staff_id=agent2, why="", now=now))
     swap = await centre.db.write(
         lambda s: roster.ask_swap(s, centre, shift, agent2, by_staff_id=agent, why="孩子家长会", now=now).id
     )
     assert await told(house, "agent2", "换班") == 1
-    with pytest.raises(RosterRefusedError, match="swap_open"):
+    with pytest.raises(RefusedError, match="swap_open"):
         await centre.db.write(lambda s: roster.ask_swap(s, centre, shift, agent2, by_staff_id=agent, why="", now=now))
-    with pytest.raises(RosterRefusedError, match="swap_over"):
+    with pytest.raises(RefusedError, match="swap_over"):
         move(SwapState.APPROVED, supervisor)
-    with pytest.raises(RosterRefusedError, match="not_allowed"):
+    with pytest.raises(RefusedError, match="not_allowed"):
         move(SwapState.ACCEPTED, agent)
     move(SwapState.ACCEPTED, agent2)
     assert await told(house, "supervisor", "请主管批准") == 1
-    with pytest.raises(RosterRefusedError, match="not_allowed"):
+    with pytest.raises(RefusedError, match="not_allowed"):
         move(SwapState.APPROVED, agent2)
     move(SwapState.APPROVED, supervisor)
     assert (await centre.db.read(lambda s: s.get_one(Shift, shift))).staff_id == agent2
     assert await told(house, "agent", "已批准") == 1
-    with pytest.raises(RosterRefusedError, match="swap_over"):
+    with pytest.raises(RefusedError, match="swap_over"):
         move(SwapState.WITHDRAWN, agent)
 
 
@@ -116,7 +116,7 @@ async def test_what_cannot_be_put_down_is_refused(house: House) -> None:
         (0, 24 * 15, "shift_span"),
         (-9, -1, "past"),
     ):
-        with pytest.raises(RosterRefusedError, match=code):
+        with pytest.raises(RefusedError, match=code):
             await put(house, "agent", ShiftKind.DUTY, start, end)
     shift = await house.centre.db.read(lambda s: s.scalars(select(Shift.id)).one())
     supervisor = await staff_id(house.centre, "supervisor")

@@ -23,9 +23,9 @@ from bot.core.words import (
 )
 from bot.services import contacts
 from bot.services.casework import cases, repairs, visit_notices, visits
-from bot.services.casework.cases import CaseRefusedError
 from bot.services.casework.repairs import Quotation, cents
 from bot.services.casework.visits import NoSlotError, VisitRefusedError
+from bot.services.refusal import RefusedError
 from store.db import Session
 from store.tables import Case, CaseNote, Delivery, Escalation, Message, RepairOrder, Staff, Visit
 from tests.fakes.house import House
@@ -284,7 +284,7 @@ async def test_a_case_with_a_visit_to_come_is_not_closed(house: House) -> None:
     case_id, staff, now = repair(house), staff_id(house), house.clock.now()
     await book(house, case_id)
     await house.centre.db.write(lambda s: cases.give_feedback(s, case_id, "好了", staff_id=staff, now=now))
-    with pytest.raises(CaseRefusedError, match="visit_booked"):
+    with pytest.raises(RefusedError, match="visit_booked"):
         await house.centre.db.write(lambda s: cases.close(s, case_id, staff_id=staff, wrap_up="confirmed", now=now))
 
 

@@ -13,10 +13,10 @@ from bot.core.ladder import TOP
 from bot.core.words import CaseKind, CaseState, Urgency
 from bot.services import audit, contacts
 from bot.services.casework import case_clocks, cases
-from bot.services.casework.cases import CaseRefusedError
 from bot.services.centre import Centre
 from bot.services.escalation import alerts, ladders
 from bot.services.i18n import N_
+from bot.services.refusal import RefusedError
 from store.db import touch
 from store.tables import Case, CaseLink, CaseTask, Contact, FoundItem, LinkKind, Staff
 
@@ -65,11 +65,11 @@ def open_by_hand(
 ) -> Case:
     """A case a person opens, whatever the channel; urgent where a reason is given (REQ-E16)."""
     if not subject.strip():
-        raise CaseRefusedError("text_empty")
+        raise RefusedError("text_empty")
     if kind not in BY_HAND or (category and category not in CATEGORIES):
-        raise CaseRefusedError("kind_bad")
+        raise RefusedError("kind_bad")
     if session.get(Contact, contact_id) is None:
-        raise CaseRefusedError("contact_unknown")
+        raise RefusedError("contact_unknown")
     case = cases.open_case(
         session,
         kind=kind,
@@ -94,9 +94,9 @@ def make_urgent(session: Session, centre: Centre, case_id: int, why: str, *, sta
     """An urgent work order: why, above the queue, and at once to the duty's leader; 5 and 10 minutes on (REQ-E16)."""
     case = _open(session, case_id)
     if not why.strip():
-        raise CaseRefusedError("reason_missing")
+        raise RefusedError("reason_missing")
     if case.urgency is Urgency.URGENT:
-        raise CaseRefusedError("already_urgent")
+        raise RefusedError("already_urgent")
     case.urgency, case.urgent_why, case.look_at = Urgency.URGENT, why.strip()[:200], now
     ladders.end(session, ladders.of_case(case.id), now)
     cases.escalate(session, centre, case, now)
@@ -108,7 +108,7 @@ def pend(session: Session, case_id: int, why: str, *, staff_id: int, now: dateti
     """It waits for the customer: its clocks stand still until they write, or somebody goes on."""
     case = _open(session, case_id)
     if case.state not in (CaseState.OPEN, CaseState.ASSIGNED):
-        raise CaseRefusedError("state_wrong")
+        raise RefusedError("state_wrong")
     case.state = CaseState.PENDING
     case_clocks.respond(case, now)
     case_clocks.pause(case, now)
@@ -120,7 +120,7 @@ def go_on(session: Session, case_id: int, *, staff_id: int, now: datetime) -> No
     """It waits for the customer no more."""
     case = _open(session, case_id)
     if case.state is not CaseState.PENDING:
-        raise CaseRefusedError("state_wrong")
+        raise RefusedError("state_wrong")
     case.state = CaseState.OPEN if case.staff_id is None else CaseState.ASSIGNED
     case_clocks.go_on(case, now)
     cases.note(session, case.id, "going_on", "", now=now, staff_id=staff_id)
@@ -154,9 +154,9 @@ def add_task(
     case = _open(session, case_id)
     owner = session.get(Staff, to_staff_id)
     if not department.strip() or not what.strip():
-        raise CaseRefusedError("text_empty")
+        raise RefusedError("text_empty")
     if owner is None or not owner.active:
-        raise CaseRefusedError("owner_unknown")
+        raise RefusedError("owner_unknown")
     due_at = now + due_in if due_in else case.due_at
     task = CaseTask(
         case_id=case.id,
@@ -178,11 +178,11 @@ def finish_task(session: Session, task_id: int, result: str, *, staff_id: int, n
     task = session.get_one(CaseTask, task_id, with_for_update=True)
     case = _open(session, task.case_id)
     if task.done_at is not None:
-        raise CaseRefusedError("task_done")
+        raise RefusedError("task_done")
     if staff_id not in (task.staff_id, case.staff_id):
-        raise CaseRefusedError("not_yours")
+        raise RefusedError("not_yours")
     if not result.strip():
-        raise CaseRefusedError("text_empty")
+        raise RefusedError("text_empty")
     task.done_at, task.result = now, result.strip()
     if case.staff_id is not None and case.staff_id != staff_id:
         _tell(session, session.get_one(Staff, case.staff_id), DONE, f"task_done:{task.id}", case, task, now)
@@ -212,11 +212,11 @@ def register_item(
     """The first of two people counts it under camera (REQ-B40)."""
     case = _open(session, case_id)
     if case.kind is not CaseKind.FOUND_ITEM:
-        raise CaseRefusedError("kind_bad")
+        raise RefusedError("kind_bad")
     if session.get(FoundItem, case_id) is not None:
-        raise CaseRefusedError("item_registered")
+        raise RefusedError("item_registered")
     if not all(text.strip() for text in (what, where, camera, kept_at)):
-        raise CaseRefusedError("text_empty")
+        raise RefusedError("text_empty")
     item = FoundItem(
         case_id=case.id,
         what=what.strip(),
@@ -237,9 +237,9 @@ def confirm_item(session: Session, case_id: int, *, staff_id: int, now: datetime
     """A second person counted the same."""
     item = _item(session, case_id)
     if item.confirmed_by is not None:
-        raise CaseRefusedError("item_confirmed")
+        raise RefusedError("item_confirmed")
     if item.counted_by == staff_id:
-        raise CaseRefusedError("second_person")
+        raise RefusedError("second_person")
     item.confirmed_by, item.confirmed_at = staff_id, now
     cases.note(session, case_id, "item_confirmed", "", now=now, staff_id=staff_id)
     audit.record(session, "case.item_confirmed", "case", case_id, now=now, staff_id=staff_id)
@@ -251,11 +251,11 @@ def return_item(
     """Given back to somebody whose identity was checked, and who signed (REQ-E20)."""
     item = _item(session, case_id)
     if item.confirmed_by is None:
-        raise CaseRefusedError("second_person")
+        raise RefusedError("second_person")
     if item.returned_at is not None:
-        raise CaseRefusedError("item_returned")
+        raise RefusedError("item_returned")
     if not owner_name.strip() or not identity.strip() or not signed(signature):
-        raise CaseRefusedError("signature_missing")
+        raise RefusedError("signature_missing")
     item.owner_name, item.identity, item.signature = owner_name.strip()[:60], identity.strip()[:120], signature
     item.returned_by, item.returned_at = staff_id, now
     cases.note(session, case_id, "item_returned", "", now=now, staff_id=staff_id)
@@ -278,14 +278,14 @@ def _item(session: Session, case_id: int) -> FoundItem:
     _open(session, case_id)
     item = session.get(FoundItem, case_id, with_for_update=True)
     if item is None:
-        raise CaseRefusedError("item_missing")
+        raise RefusedError("item_missing")
     return item
 
 
 def _open(session: Session, case_id: int) -> Case:
     case = session.get_one(Case, case_id, with_for_update=True, populate_existing=True)
     if case.state is CaseState.CLOSED:
-        raise CaseRefusedError("case_closed")
+        raise RefusedError("case_closed")
     case.revision += 1
     touch(session, "floor")
     return case
@@ -294,11 +294,11 @@ def _open(session: Session, case_id: int) -> Case:
 def ask_above(session: Session, centre: Centre, case: Case, why: str, *, staff_id: int, now: datetime) -> None:
     """Whoever has it needs somebody above: the ladder of its kind climbs from the next level (REQ-E05)."""
     if case.state is CaseState.CLOSED:
-        raise CaseRefusedError("case_closed")
+        raise RefusedError("case_closed")
     if not why.strip():
-        raise CaseRefusedError("reason_missing")
+        raise RefusedError("reason_missing")
     if ladders.climbs(session, ladders.of_case(case.id)):
-        raise CaseRefusedError("already_climbing")
+        raise RefusedError("already_climbing")
     ladders.end(session, ladders.of_case(case.id), now)
     case.level = min(case.level + 1, TOP)
     cases.escalate(session, centre, case, now)

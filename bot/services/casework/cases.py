@@ -27,10 +27,6 @@ LETTERS = {CaseKind.REPAIR: "R", CaseKind.INQUIRY: "Q"}
 OPEN_STATES = (CaseState.OPEN, CaseState.ASSIGNED, CaseState.PENDING, CaseState.RESOLVED)
 
 
-class CaseRefusedError(RefusedError):
-    """What was asked of a case is not possible now."""
-
-
 def next_number(session: Session, name: str) -> int:
     """The next of a running number, counted under the counter's row lock."""
     insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
@@ -129,7 +125,7 @@ def assign(
     """Gives a case to somebody; whoever answered an alert so did it by the channel `how`."""
     case = _held(session, case_id)
     if case.state is CaseState.CLOSED:
-        raise CaseRefusedError("case_closed")
+        raise RefusedError("case_closed")
     case.staff_id, case.state = to_staff_id, CaseState.ASSIGNED
     case_clocks.go_on(case, now)
     case_clocks.respond(case, now)
@@ -143,9 +139,9 @@ def give_feedback(session: Session, case_id: int, text: str, *, staff_id: int, n
     """Records that the result was told to the customer (REQ-E06); the case is then resolved."""
     case = _held(session, case_id)
     if case.state is CaseState.CLOSED:
-        raise CaseRefusedError("case_closed")
+        raise RefusedError("case_closed")
     if not text.strip():
-        raise CaseRefusedError("feedback_empty")
+        raise RefusedError("feedback_empty")
     case.feedback, case.feedback_at, case.state = text.strip(), now, CaseState.RESOLVED
     case_clocks.stop(case, now)
     note(session, case.id, "feedback", case.feedback, now=now, staff_id=staff_id)
@@ -155,19 +151,19 @@ def give_feedback(session: Session, case_id: int, text: str, *, staff_id: int, n
 
 def close(session: Session, case_id: int, *, staff_id: int | None, wrap_up: str = "", now: datetime) -> Case:
     """Closes a case that has its feedback and awaits neither visit nor colleague; a person says by a code of
-    CASE_WRAP_UPS how it ended. Raises CaseRefusedError otherwise."""
+    CASE_WRAP_UPS how it ended. Raises RefusedError otherwise."""
     case = _held(session, case_id)
     if staff_id is not None and wrap_up not in CASE_WRAP_UPS:
-        raise CaseRefusedError("wrap_up_missing")
+        raise RefusedError("wrap_up_missing")
     if session.scalar(select(CaseTask.id).where(CaseTask.case_id == case.id, CaseTask.done_at.is_(None)).limit(1)):
-        raise CaseRefusedError("tasks_open")
+        raise RefusedError("tasks_open")
     item = session.get(FoundItem, case.id)
     if item is not None and item.returned_at is None and wrap_up == RETURNED:
-        raise CaseRefusedError("item_not_returned")
+        raise RefusedError("item_not_returned")
     if case.feedback_at is None:
-        raise CaseRefusedError("feedback_missing")
+        raise RefusedError("feedback_missing")
     if session.scalar(select(Visit.id).where(Visit.case_id == case.id, Visit.state == VisitState.BOOKED)) is not None:
-        raise CaseRefusedError("visit_booked")
+        raise RefusedError("visit_booked")
     case.state, case.closed_at, case.wrap_up = CaseState.CLOSED, now, wrap_up or None
     case.look_at = None
     ladders.end(session, ladders.of_case(case.id), now)

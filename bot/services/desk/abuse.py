@@ -14,9 +14,9 @@ from bot.services import audit, i18n
 from bot.services.centre import Centre
 from bot.services.conversation.conversations import hold, save
 from bot.services.desk import agent_lines
-from bot.services.desk.escalations import EscalationRefusedError
 from bot.services.escalation import ladders
 from bot.services.i18n import N_
+from bot.services.refusal import RefusedError
 from store.db import touch
 from store.tables import Abuse, AbuseStep, Conversation
 
@@ -52,15 +52,15 @@ def take_step(
     session: Session, centre: Centre, conversation_id: int, step: AbuseStep, note: str, *, staff_id: int, now: datetime
 ) -> None:
     """The holder of a conversation takes the next step; ending comes only after the warning. Raises
-    EscalationRefusedError("not_yours" | "not_warned" | "step_taken")."""
+    RefusedError("not_yours" | "not_warned" | "step_taken")."""
     conversation = session.get_one(Conversation, conversation_id)
     if conversation.state is not ConversationState.AGENT or conversation.staff_id != staff_id:
-        raise EscalationRefusedError("not_yours")
+        raise RefusedError("not_yours")
     taken = {row.step for row in steps(session, conversation_id)}
     if step in taken:
-        raise EscalationRefusedError("step_taken")
+        raise RefusedError("step_taken")
     if step in AFTER and AFTER[step] not in taken:
-        raise EscalationRefusedError("not_warned")
+        raise RefusedError("not_warned")
     session.add(
         Abuse(
             conversation_id=conversation_id,

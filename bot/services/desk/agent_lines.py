@@ -22,7 +22,7 @@ from bot.services.conversation import media, talk
 from bot.services.conversation.conversations import FILE, Held, add_lines, find_open, save
 from bot.services.delivery import outbox
 from bot.services.desk import escalations
-from bot.services.desk.escalations import EscalationRefusedError
+from bot.services.refusal import RefusedError
 from store.db import touch
 from store.tables import Attachment, Conversation, Delivery, Message
 
@@ -78,7 +78,7 @@ def say(
     now: datetime,
     written: Written | None = None,
 ) -> int:
-    """An agent's line to the customer; gives its sequence number. Raises EscalationRefusedError("not_yours")."""
+    """An agent's line to the customer; gives its sequence number. Raises RefusedError("not_yours")."""
     held = escalations.own(session, conversation_id, staff_id, joined=True)
     written = written or Written()
     if (before := _sent_before(session, held, staff_id, written)) is not None:
@@ -102,11 +102,11 @@ def send_file(
     written: Written | None = None,
 ) -> int | None:
     """A file to the customer, as a line of its own; None where this very one was sent before, and the new copy is
-    wanted by nobody. Raises EscalationRefusedError("not_yours" | "no_files_here")."""
+    wanted by nobody. Raises RefusedError("not_yours" | "no_files_here")."""
     held = escalations.own(session, conversation_id, staff_id, joined=True)
     written = written or Written()
     if held.channel is ChannelName.VOICE:
-        raise EscalationRefusedError("no_files_here")
+        raise RefusedError("no_files_here")
     if _sent_before(session, held, staff_id, written) is not None:
         return None
     kind = kind_of(kept.mime)
@@ -145,14 +145,14 @@ def send_file(
 
 
 def again(session: Session, conversation_id: int, seq: int, staff_id: int, now: datetime) -> None:
-    """Sends what failed of a line once more. What may have arrived is not sent twice. Raises EscalationRefusedError
+    """Sends what failed of a line once more. What may have arrived is not sent twice. Raises RefusedError
     ("not_yours" | "not_lost")."""
     held = escalations.own(session, conversation_id, staff_id, joined=True)
     message_id = session.scalar(select(Message.id).where(Message.conversation_id == held.id, Message.seq == seq))
     rows = session.scalars(select(Delivery).where(Delivery.message_id == message_id).order_by(Delivery.id)).all()
     lost = [row for row in _latest(rows).values() if row.state in LOST]
     if not lost:
-        raise EscalationRefusedError("not_lost")
+        raise RefusedError("not_lost")
     for row in lost:
         outbox.repeat(session, row, f"{_part(row)}{AGAIN}{row.id}", now)
     save(session, held)

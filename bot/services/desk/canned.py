@@ -38,10 +38,6 @@ BLANKS = {
 OFFERED = 3  # answers of the scripts
 
 
-class CannedRefusedError(RefusedError):
-    """A reply cannot be kept as it was written."""
-
-
 def everything(session: Session) -> list[CannedReply]:
     return list(session.scalars(select(CannedReply).order_by(CannedReply.shortcut)))
 
@@ -57,17 +53,17 @@ def keep(
     staff_id: int,
     now: datetime,
 ) -> int:
-    """Adds a reply, or changes the one of that id. Raises CannedRefusedError."""
+    """Adds a reply, or changes the one of that id. Raises RefusedError."""
     shortcut, zh, en = shortcut.strip().lstrip("/"), zh.strip(), en.strip()
     if not SHORTCUT.fullmatch(shortcut):
-        raise CannedRefusedError("shortcut_bad")
+        raise RefusedError("shortcut_bad")
     if not zh or not en or max(len(zh), len(en)) > MAX_TEXT:
-        raise CannedRefusedError("canned_text")
+        raise RefusedError("canned_text")
     if unknown := {name for name in BLANK.findall(zh + en) if name not in BLANKS}:
-        raise CannedRefusedError("canned_blank") from ValueError(", ".join(sorted(unknown)))
+        raise RefusedError("canned_blank") from ValueError(", ".join(sorted(unknown)))
     taken = session.scalar(select(CannedReply.id).where(CannedReply.shortcut == shortcut))
     if taken is not None and taken != reply_id:
-        raise CannedRefusedError("shortcut_taken")
+        raise RefusedError("shortcut_taken")
     reply = CannedReply() if reply_id is None else session.get_one(CannedReply, reply_id)
     reply.shortcut, reply.intent, reply.zh, reply.en = shortcut, intent, zh, en
     reply.staff_id, reply.changed_at = staff_id, now

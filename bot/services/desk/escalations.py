@@ -38,10 +38,6 @@ LET_GO: dict[str, Any] = {
 """What a conversation forgets when no person is wanted any more."""
 
 
-class EscalationRefusedError(RefusedError):
-    """What was asked of a conversation is not possible now."""
-
-
 def claim(
     session: Session,
     conversation_id: int,
@@ -80,7 +76,7 @@ def take(
     session: Session, escalation_id: int, staff_id: int, now: datetime, *, claims: bool, how: str = alerts.CONSOLE
 ) -> Taker:
     """Somebody answers an alert, by whatever channel: the ladder stops once. `claims`: they also take the conversation
-    or the case; else they only say that they see to it. Raises NotFoundError, cases.CaseRefusedError."""
+    or the case; else they only say that they see to it. Raises NotFoundError, RefusedError."""
     escalation = session.get_one(Escalation, escalation_id, with_for_update=True)
     if escalation.state not in ladders.CLIMBING:
         return Taker(escalation.acknowledged_by, False)
@@ -97,7 +93,7 @@ def take_over(session: Session, conversation_id: int, staff_id: int, now: dateti
     """Takes a conversation from the bot or from a colleague (supervisors and leaders)."""
     held = hold(session, conversation_id)
     if held.state is ConversationState.CLOSED:
-        raise EscalationRefusedError("conversation_closed")
+        raise RefusedError("conversation_closed")
     held.state, held.staff_id = ConversationState.AGENT, staff_id
     held.change(claimed_at=now, silence_at=None, last_staff_id=staff_id)
     save(session, held)
@@ -148,7 +144,7 @@ def join(session: Session, conversation_id: int, staff_id: int, now: datetime) -
     """A colleague sits in: both see everything and both may write to the customer."""
     conversation, held = session.get_one(Conversation, conversation_id), hold(session, conversation_id)
     if held.state is not ConversationState.AGENT:
-        raise EscalationRefusedError("nobody_holds")
+        raise RefusedError("nobody_holds")
     if staff_id != held.staff_id and staff_id not in conversation.joined:
         held.change(joined=sorted({*conversation.joined, staff_id}))
         save(session, held)
@@ -203,7 +199,7 @@ def close(
     """The agent is done: wrap-up code and note are kept, and the bot asks the customer for a rating (REQ-C38)."""
     held = own(session, conversation_id, staff_id)
     if not wrap_up:
-        raise EscalationRefusedError("wrap_up_missing")
+        raise RefusedError("wrap_up_missing")
     held.state, held.staff_id = ConversationState.BOT, None
     held.change(wrap_up=wrap_up, wrap_up_note=wrap_up_note, **LET_GO)
     ladders.end(session, ladders.of_conversation(conversation_id), now)
@@ -242,5 +238,5 @@ def own(session: Session, conversation_id: int, staff_id: int, *, joined: bool =
         joined and staff_id in session.get_one(Conversation, conversation_id, populate_existing=True).joined
     )
     if held.state is not ConversationState.AGENT or not mine:
-        raise EscalationRefusedError("not_yours")
+        raise RefusedError("not_yours")
     return held

@@ -12,9 +12,10 @@ from sqlalchemy.orm import Session
 from bot.core.words import CaseState
 from bot.services import audit
 from bot.services.casework import cases
-from bot.services.casework.cases import OPEN_STATES, CaseRefusedError
+from bot.services.casework.cases import OPEN_STATES
 from bot.services.escalation import alerts
 from bot.services.i18n import N_
+from bot.services.refusal import RefusedError
 from store.db import touch
 from store.tables import Case, HandOver, Staff
 
@@ -47,12 +48,12 @@ def hand_over(
     not be empty for any. They stay one's own until the colleague confirms."""
     other = session.get(Staff, to_staff_id)
     if other is None or not other.active or to_staff_id == staff_id:
-        raise CaseRefusedError("owner_unknown")
+        raise RefusedError("owner_unknown")
     mine = {case.id: case for case in open_cases(session, staff_id)}
     if not promises or not promises.keys() <= mine.keys():
-        raise CaseRefusedError("hand_over_empty")
+        raise RefusedError("hand_over_empty")
     if not all(text.strip() for text in promises.values()):
-        raise CaseRefusedError("promise_missing")
+        raise RefusedError("promise_missing")
     items: list[dict[str, Any]] = [
         {
             "case_id": case.id,
@@ -76,9 +77,9 @@ def confirm(session: Session, hand_over_id: int, *, staff_id: int, now: datetime
     """The new owner has read the list: every case of it that is still open and the giver's becomes theirs."""
     row = session.get_one(HandOver, hand_over_id, with_for_update=True)
     if row.to_staff_id != staff_id:
-        raise CaseRefusedError("not_yours")
+        raise RefusedError("not_yours")
     if row.confirmed_at is not None:
-        raise CaseRefusedError("hand_over_done")
+        raise RefusedError("hand_over_done")
     row.confirmed_at = now
     for item in row.items:
         case = session.get_one(Case, item["case_id"], with_for_update=True)

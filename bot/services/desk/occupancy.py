@@ -49,10 +49,6 @@ CALM = N_("话务已恢复正常一段时间，可以撤回支援了")
 FULL = N_("值班线路全忙")
 
 
-class OccupancyRefusedError(RefusedError):
-    """What was asked is not possible now."""
-
-
 # ── the watch ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -194,13 +190,13 @@ def _withdraw(session: Session, now: datetime, *steps: Step) -> None:
 def decide(
     session: Session, centre: Centre, proposal_id: int, *, staff_id: int, confirm: bool, why: str, now: datetime
 ) -> Proposal:
-    """A person confirms or refuses, once; a refusal says why. Raises OccupancyRefusedError."""
+    """A person confirms or refuses, once; a refusal says why. Raises RefusedError."""
     proposal = session.get_one(Proposal, proposal_id, with_for_update=True)
     _allow(session, staff_id, DECIDES[proposal.step])
     if proposal.state is not ProposalState.OPEN:
-        raise OccupancyRefusedError("proposal_decided")
+        raise RefusedError("proposal_decided")
     if not confirm and not why.strip():
-        raise OccupancyRefusedError("reason_missing")
+        raise RefusedError("reason_missing")
     proposal.state = ProposalState.CONFIRMED if confirm else ProposalState.REFUSED
     proposal.decided_by, proposal.decided_at, proposal.why = staff_id, now, why.strip()[:200]
     if confirm and proposal.step in (Step.GENERAL, Step.MAJOR):
@@ -241,7 +237,7 @@ def start_surge(session: Session, level: int, *, staff_id: int, why: str, now: d
     _allow(session, staff_id, Function.START_GENERAL_PLAN if level == 1 else Function.START_MAJOR_PLAN)
     on = current_surge(session)
     if (on.level if on else 0) != level - 1:
-        raise OccupancyRefusedError("surge_level")
+        raise RefusedError("surge_level")
     row = Surge(level=level, started_at=now, started_by=staff_id, why=why.strip()[:200])
     session.add(row)
     session.flush()
@@ -267,7 +263,7 @@ def end_surge(session: Session, *, staff_id: int, why: str, now: datetime) -> No
     _allow(session, staff_id, Function.START_GENERAL_PLAN)
     rows = session.scalars(select(Surge).where(Surge.ended_at.is_(None)).with_for_update()).all()
     if not rows:
-        raise OccupancyRefusedError("surge_over")
+        raise RefusedError("surge_over")
     called = {person.id: person for row in rows for person in people_of(session, row.level, now)}
     for row in rows:
         row.ended_at, row.ended_by, row.why = now, staff_id, (why.strip() or row.why)[:200]
@@ -299,4 +295,4 @@ def people_of(session: Session, level: int, now: datetime) -> list[Staff]:
 def _allow(session: Session, staff_id: int, function: Function) -> None:
     person = session.get(Staff, staff_id)
     if person is None or not person.active or not may({held.role for held in person.roles}, function, Grant.YES):
-        raise OccupancyRefusedError("not_allowed")
+        raise RefusedError("not_allowed")

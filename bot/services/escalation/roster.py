@@ -40,10 +40,6 @@ OUTCOMES = {
 COVERED = {ShiftKind.ON_CALL: N_("应急值班"), ShiftKind.DUTY: N_("值班组长")}
 
 
-class RosterRefusedError(RefusedError):
-    """What was asked of the roster is not possible."""
-
-
 # ── who may be told now ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -150,17 +146,17 @@ def add_shift(
     now: datetime,
     note: str = "",
 ) -> Shift:
-    """Puts somebody down. Raises RosterRefusedError: backward, over already, too long, or down twice."""
+    """Puts somebody down. Raises RefusedError: backward, over already, too long, or down twice."""
     person = session.get(Staff, staff_id)
     if person is None or not person.active:
-        raise RosterRefusedError("owner_unknown")
+        raise RefusedError("owner_unknown")
     if end <= start or end - start > LONGEST:
-        raise RosterRefusedError("shift_span")
+        raise RefusedError("shift_span")
     if end <= now:
-        raise RosterRefusedError("shift_past")
+        raise RefusedError("shift_past")
     value = core.Shift(staff_id, kind, start, end)
     if core.clashes(value, _values(_shifts(session, start, end))):
-        raise RosterRefusedError("shift_clash")
+        raise RefusedError("shift_clash")
     shift = Shift(staff_id=staff_id, kind=kind, starts_at=start, ends_at=end, note=note.strip()[:120])
     session.add(shift)
     session.flush()
@@ -191,13 +187,13 @@ def ask_swap(
     shift = session.get_one(Shift, shift_id, with_for_update=True)
     other = session.get(Staff, of_staff_id)
     if shift.staff_id != by_staff_id:
-        raise RosterRefusedError("shift_not_yours")
+        raise RefusedError("shift_not_yours")
     if other is None or not other.active or other.id == by_staff_id:
-        raise RosterRefusedError("owner_unknown")
+        raise RefusedError("owner_unknown")
     if shift.cancelled_at is not None or shift.ends_at <= now:
-        raise RosterRefusedError("shift_past")
+        raise RefusedError("shift_past")
     if session.scalar(select(Swap.id).where(Swap.shift_id == shift_id, Swap.state.in_(SWAPS))) is not None:
-        raise RosterRefusedError("swap_open")
+        raise RefusedError("swap_open")
     swap = Swap(shift_id=shift_id, asked_by=by_staff_id, asked_of=of_staff_id, why=why.strip()[:200], at=now)
     session.add(swap)
     session.flush()
@@ -214,7 +210,7 @@ def move_swap(
     makes the shift theirs."""
     swap = session.get_one(Swap, swap_id, with_for_update=True)
     if to not in SWAPS.get(swap.state, frozenset()):
-        raise RosterRefusedError("swap_over")
+        raise RefusedError("swap_over")
     person = session.get_one(Staff, by_staff_id)
     supervises = may({held.role for held in person.roles}, Function.EDIT_POLICIES)
     mine = {
@@ -225,12 +221,12 @@ def move_swap(
         SwapState.REFUSED: supervises,
     }
     if not mine[to]:
-        raise RosterRefusedError("not_allowed")
+        raise RefusedError("not_allowed")
     shift = session.get_one(Shift, swap.shift_id, with_for_update=True)
     if to in (SwapState.ACCEPTED, SwapState.APPROVED):
         value = core.Shift(swap.asked_of, shift.kind, shift.starts_at, shift.ends_at)
         if core.clashes(value, _values(_shifts(session, shift.starts_at, shift.ends_at))):
-            raise RosterRefusedError("shift_clash")
+            raise RefusedError("shift_clash")
     swap.state = to
     asker, other = session.get_one(Staff, swap.asked_by), session.get_one(Staff, swap.asked_of)
     if to is SwapState.ACCEPTED:

@@ -36,21 +36,17 @@ OVER: Mapping[Archivable, ColumnElement[bool]] = {
 }
 
 
-class ArchiveRefusedError(RefusedError):
-    """What was asked of the archive is not possible now."""
-
-
 def gather(
     session: Session, subject: Archivable, subject_id: int, *, shelf: str, zone: ZoneInfo, staff_id: int, now: datetime
 ) -> ArchiveFile:
-    """Enters a record that is over in the register; its number reads A2026-0001. Raises ArchiveRefusedError."""
+    """Enters a record that is over in the register; its number reads A2026-0001. Raises RefusedError."""
     allow(session, staff_id, Function.ARCHIVE, Grant.RECORD)
     table = TABLES[subject]
     row = session.scalar(select(table).where(table.id == subject_id, OVER[subject]))
     if row is None:
-        raise ArchiveRefusedError("archive_not_over")
+        raise RefusedError("archive_not_over")
     if file_of(session, subject, subject_id) is not None:
-        raise ArchiveRefusedError("archived_already")
+        raise RefusedError("archived_already")
     year = now.astimezone(zone).year
     file = ArchiveFile(
         number=f"A{year}-{next_number(session, f'archive:{year}'):04d}",
@@ -83,11 +79,11 @@ def check(session: Session, file_id: int, *, good: bool, note: str, staff_id: in
     allow(session, staff_id, Function.ARCHIVE, Grant.APPROVE)
     file = locked_row(session, file_id)
     if file.state is not FileState.GATHERED:
-        raise ArchiveRefusedError("archive_not_waiting")
+        raise RefusedError("archive_not_waiting")
     if file.gathered_by == staff_id:
-        raise ArchiveRefusedError("archive_second_person")
+        raise RefusedError("archive_second_person")
     if not good and not note.strip():
-        raise ArchiveRefusedError("reason_missing")
+        raise RefusedError("reason_missing")
     file.state = FileState.ARCHIVED if good else FileState.SENT_BACK
     file.checked_by, file.checked_at, file.note = staff_id, now, note.strip()[:2000]
     audit.record(session, "archive.check", "archive", file.id, now=now, staff_id=staff_id, note=note.strip(), good=good)
@@ -105,13 +101,13 @@ def not_gathered(session: Session, subject: Archivable, limit: int) -> list[Any]
 def locked_row(session: Session, file_id: int) -> ArchiveFile:
     file = session.get(ArchiveFile, file_id, with_for_update=True, populate_existing=True)
     if file is None:
-        raise ArchiveRefusedError("not_found")
+        raise RefusedError("not_found")
     return file
 
 
 def allow(session: Session, staff_id: int, function: Function, *wanted: Grant) -> None:
-    """Raises ArchiveRefusedError("not_allowed")."""
+    """Raises RefusedError("not_allowed")."""
     person = session.get(Staff, staff_id)
     roles = {each.role for each in person.roles} if person is not None and person.active else set()
     if not may(roles, function, *wanted):
-        raise ArchiveRefusedError("not_allowed")
+        raise RefusedError("not_allowed")

@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 from bot.services import audit
 from bot.services.i18n import N_
 from bot.services.permissions import Function, Grant
-from bot.services.records.archive import TABLES, ArchiveRefusedError, allow, locked_row
+from bot.services.records.archive import TABLES, allow, locked_row
+from bot.services.refusal import RefusedError
 from store.tables import Archivable, ArchiveChange, ArchiveFile, CaseNote, FileState, IncidentEntry
 
 FIELDS: Mapping[Archivable, Mapping[str, str]] = {
@@ -29,15 +30,15 @@ LEADERS = (Grant.APPROVE_SMALL, Grant.APPROVE, Grant.APPROVE_ARCHIVED)
 def ask(
     session: Session, file_id: int, *, field: str, new: str, why: str, staff_id: int, now: datetime
 ) -> ArchiveChange:
-    """Asks to add to an archived record (`field` ""), or to change one of its FIELDS. Raises ArchiveRefusedError."""
+    """Asks to add to an archived record (`field` ""), or to change one of its FIELDS. Raises RefusedError."""
     allow(session, staff_id, Function.CORRECT_RECORD, *LEADERS)
     file = locked_row(session, file_id)
     if file.state is not FileState.ARCHIVED:
-        raise ArchiveRefusedError("archive_not_archived")
+        raise RefusedError("archive_not_archived")
     if field and field not in FIELDS[file.subject]:
-        raise ArchiveRefusedError("not_found")
+        raise RefusedError("not_found")
     if not new.strip() or not why.strip():
-        raise ArchiveRefusedError("archive_change_empty")
+        raise RefusedError("archive_change_empty")
     change = ArchiveChange(
         file_id=file.id, field=field, new=new.strip()[: LENGTHS.get(field, 4000)], why=why.strip()[:2000],
         asked_by=staff_id, asked_at=now,
@@ -55,16 +56,16 @@ def decide(
     general manager; never by who asked."""
     change = session.get(ArchiveChange, change_id, with_for_update=True, populate_existing=True)
     if change is None:
-        raise ArchiveRefusedError("not_found")
+        raise RefusedError("not_found")
     above = (Grant.APPROVE_ARCHIVED,) if change.field else (Grant.APPROVE, Grant.APPROVE_ARCHIVED)
     allow(session, staff_id, Function.CORRECT_RECORD, *above)
     if change.granted is not None:
-        raise ArchiveRefusedError("archive_decided")
+        raise RefusedError("archive_decided")
     if change.asked_by == staff_id:
-        raise ArchiveRefusedError("archive_second_person")
+        raise RefusedError("archive_second_person")
     file = locked_row(session, change.file_id)
     if granted and file.state is not FileState.ARCHIVED:
-        raise ArchiveRefusedError("archive_not_archived")
+        raise RefusedError("archive_not_archived")
     change.granted, change.decided_by, change.decided_at, change.note = granted, staff_id, now, note.strip()[:2000]
     if granted:
         _do(session, file, change, now)

@@ -64,10 +64,6 @@ APPEND_ONLY = frozenset({"case_note", "answer", "incident_entry"})
 PROPOSED = N_("%(name)s提出更正，请看一看。")
 
 
-class CorrectionRefusedError(RefusedError):
-    """It is not corrected."""
-
-
 @dataclass(frozen=True, slots=True)
 class Was:
     """A value that was replaced: what stood there, who replaced it, when and why; `new` is what stood there then."""
@@ -97,13 +93,13 @@ def correct(
     staff: SignedIn,
     now: datetime,
 ) -> CorrectionState:
-    """Corrects a field, or proposes it where the person may not. Raises CorrectionRefusedError, NotFoundError."""
+    """Corrects a field, or proposes it where the person may not. Raises RefusedError, NotFoundError."""
     new, why = new.strip()[:LONGEST], why.strip()[:LONGEST]
     old = value_of(session, subject, subject_id, field)
     if not why:
-        raise CorrectionRefusedError("reason_missing")
+        raise RefusedError("reason_missing")
     if not new or new == old:
-        raise CorrectionRefusedError("correction_same")
+        raise RefusedError("correction_same")
     _not_archived(session, subject, subject_id)
     vault = vault_of(session)
     row = Correction(
@@ -151,22 +147,22 @@ def _not_archived(session: Session, subject: str, subject_id: int) -> None:
         case _:
             lies = False
     if lies:
-        raise CorrectionRefusedError("correction_archived")
+        raise RefusedError("correction_archived")
 
 
 def decide(session: Session, correction_id: int, *, yes: bool, staff: SignedIn, now: datetime) -> None:
-    """Makes a proposed correction, or refuses it. Raises CorrectionRefusedError."""
+    """Makes a proposed correction, or refuses it. Raises RefusedError."""
     row = session.get_one(Correction, correction_id, with_for_update=True)
     if row.state is not CorrectionState.PROPOSED:
-        raise CorrectionRefusedError("correction_decided")
+        raise RefusedError("correction_decided")
     if not may_make(staff, row.subject, row.field):
-        raise CorrectionRefusedError("not_allowed")
+        raise RefusedError("not_allowed")
     if yes:
         _not_archived(session, row.subject, row.subject_id)
     vault = vault_of(session)
     old = value_of(session, row.subject, row.subject_id, row.field)
     if yes and old != vault.open(row.old):
-        raise CorrectionRefusedError("changed_meanwhile")
+        raise RefusedError("changed_meanwhile")
     row.state = CorrectionState.MADE if yes else CorrectionState.REFUSED
     row.decided_by, row.decided_at = staff.staff_id, now
     if yes:

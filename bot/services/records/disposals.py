@@ -54,10 +54,6 @@ GONE = "gone"
 LINK = "/console/archive/disposals/%d"
 
 
-class DisposalRefusedError(RefusedError):
-    """A list cannot be approved or sent back."""
-
-
 # ── proposing ──
 
 
@@ -247,10 +243,10 @@ def approve(session: Session, disposal_id: int, *, seen: str, staff_id: int, not
     """Approves the list as `seen` (its digest). The first approval freezes it, the second sets it going."""
     disposal = _locked(session, disposal_id)
     if (code := why_not(session, disposal, staff_id)) is not None:
-        raise DisposalRefusedError(code)
+        raise RefusedError(code)
     digest = list_digest(session, disposal.id)
     if seen != digest or (disposal.frozen_at is not None and disposal.digest != digest):
-        raise DisposalRefusedError("disposal_changed")
+        raise RefusedError("disposal_changed")
     if disposal.frozen_at is None:
         disposal.frozen_at, disposal.digest = now, digest
     decides = may(_roles(session.get_one(Staff, staff_id)), Function.DISPOSE, Grant.APPROVE)
@@ -271,11 +267,11 @@ def decline(session: Session, disposal_id: int, *, why: str, staff_id: int, now:
     disposal = _locked(session, disposal_id)
     person = session.get(Staff, staff_id)
     if person is None or not may(_roles(person), Function.DISPOSE):
-        raise DisposalRefusedError("not_allowed")
+        raise RefusedError("not_allowed")
     if disposal.state is not DisposalState.PROPOSED:
-        raise DisposalRefusedError("disposal_not_open")
+        raise RefusedError("disposal_not_open")
     if not why.strip():
-        raise DisposalRefusedError("reason_missing")
+        raise RefusedError("reason_missing")
     disposal.state, disposal.ended_at = DisposalState.DECLINED, now
     disposal.declined_by, disposal.declined_why = staff_id, why.strip()[:2000]
     audit.record(session, "disposal.decline", "disposal", disposal.id, now=now, staff_id=staff_id, note=why.strip())
@@ -285,7 +281,7 @@ def decline(session: Session, disposal_id: int, *, why: str, staff_id: int, now:
 def _locked(session: Session, disposal_id: int) -> Disposal:
     disposal = session.get(Disposal, disposal_id, with_for_update=True, populate_existing=True)
     if disposal is None:
-        raise DisposalRefusedError("not_found")
+        raise RefusedError("not_found")
     return disposal
 
 

@@ -81,10 +81,6 @@ ALLOWED = N_("导出 %(number)s 已批准，文件写好后可以下载。")
 NOT_ALLOWED = N_("导出 %(number)s 没有批准。")
 
 
-class ExportRefusedError(RefusedError):
-    """What was asked of an export is not possible."""
-
-
 @dataclass(frozen=True, slots=True)
 class Wish:
     """What somebody asks for. `scope` as `Export.scope` has it."""
@@ -106,16 +102,16 @@ def kinds_for(staff: SignedIn) -> tuple[ExportKind, ...]:
 
 
 def ask(session: Session, centre: Centre, wish: Wish, *, staff: SignedIn, now: datetime) -> Export:
-    """Asks for an export; where the policy lets it through it is allowed at once. Raises ExportRefusedError."""
+    """Asks for an export; where the policy lets it through it is allowed at once. Raises RefusedError."""
     if wish.kind not in kinds_for(staff):
-        raise ExportRefusedError("not_allowed")
+        raise RefusedError("not_allowed")
     if not wish.purpose.strip() or not wish.recipient.strip():
-        raise ExportRefusedError("export_purpose_missing")
+        raise RefusedError("export_purpose_missing")
     chosen = [name for name in FIELDS[wish.kind] if name in wish.fields]
     if "health" in chosen and not staff.may(Function.SEE_HEALTH):
-        raise ExportRefusedError("export_health")
+        raise RefusedError("export_health")
     if not chosen and wish.kind is not ExportKind.FOLLOW_UPS:
-        raise ExportRefusedError("export_fields_missing")
+        raise RefusedError("export_fields_missing")
     export = _new(session, wish, chosen, staff.staff_id, now)
     rule = centre.library.current.policies.privacy.exports.get(wish.kind, ExportRule.APPROVE)
     if rule is ExportRule.DIRECT and not wish.outside:
@@ -201,12 +197,12 @@ def why_not(export: Export, staff: SignedIn) -> str | None:
 def decide(
     session: Session, centre: Centre, export_id: int, *, yes: bool, why: str, staff: SignedIn, now: datetime
 ) -> Export:
-    """A second person allows an export, or does not and says why. Raises ExportRefusedError."""
+    """A second person allows an export, or does not and says why. Raises RefusedError."""
     export = session.get_one(Export, export_id, with_for_update=True)
     if (code := why_not(export, staff)) is not None:
-        raise ExportRefusedError(code)
+        raise RefusedError(code)
     if not yes and not why.strip():
-        raise ExportRefusedError("reason_missing")
+        raise RefusedError("reason_missing")
     export.decided_by, export.decided_at, export.decision = staff.staff_id, now, why.strip()[:TEXT]
     export.state = ExportState.APPROVED if yes else ExportState.REFUSED
     export.due_at = centre.clock.machine() if yes else None

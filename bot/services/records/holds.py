@@ -43,24 +43,20 @@ TABLES: Mapping[HoldSubject, Any] = {
 }
 
 
-class HoldRefusedError(RefusedError):
-    """A hold cannot be placed or lifted."""
-
-
 def place(
     session: Session, subject: HoldSubject, subject_id: int, reason: str, *, staff_id: int, now: datetime
 ) -> LegalHold:
-    """Holds a thing, for a reason. Raises HoldRefusedError, also where it is held for the very same reason already."""
+    """Holds a thing, for a reason. Raises RefusedError, also where it is held for the very same reason already."""
     reason = reason.strip()[:2000]
     if not reason:
-        raise HoldRefusedError("hold_reason_missing")
+        raise RefusedError("hold_reason_missing")
     _wait_for_disposals(session)
     there = session.get(TABLES[subject], subject_id)
     if there is None or (isinstance(there, Attachment) and there.kind is not MediaKind.VOICE):
-        raise HoldRefusedError("hold_nothing_there")
+        raise RefusedError("hold_nothing_there")
     same = (LegalHold.subject == subject, LegalHold.subject_id == subject_id, LegalHold.reason == reason)
     if session.scalar(select(LegalHold.id).where(*same, LegalHold.lifted_at.is_(None)).limit(1)) is not None:
-        raise HoldRefusedError("hold_placed_already")
+        raise RefusedError("hold_placed_already")
     hold = LegalHold(subject=subject, subject_id=subject_id, reason=reason, staff_id=staff_id, at=now)
     session.add(hold)
     session.flush()
@@ -77,13 +73,13 @@ def _wait_for_disposals(session: Session) -> None:
 
 
 def lift(session: Session, hold_id: int, why: str, *, staff_id: int, now: datetime) -> LegalHold:
-    """Lifts a hold, for a reason. Raises HoldRefusedError."""
+    """Lifts a hold, for a reason. Raises RefusedError."""
     hold = session.get_one(LegalHold, hold_id, with_for_update=True)
     why = why.strip()[:2000]
     if hold.lifted_at is not None:
-        raise HoldRefusedError("hold_lifted_already")
+        raise RefusedError("hold_lifted_already")
     if not why:
-        raise HoldRefusedError("hold_reason_missing")
+        raise RefusedError("hold_reason_missing")
     hold.lifted_by, hold.lifted_why, hold.lifted_at = staff_id, why, now
     audit.record(
         session,

@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session
 
 from bot.services import audit
 from bot.services.permissions import Function, Grant
-from bot.services.records.archive import ArchiveRefusedError, allow, locked_row
+from bot.services.records.archive import allow, locked_row
+from bot.services.refusal import RefusedError
 from store.tables import ArchiveFile, FileState, Loan
 
 
@@ -43,16 +44,16 @@ def state_of(loan: Loan, now: datetime) -> LoanState:
 
 
 def ask(session: Session, file_id: int, *, purpose: str, staff_id: int, now: datetime) -> Loan:
-    """Asks to read an archived file. Raises ArchiveRefusedError; one request at a time."""
+    """Asks to read an archived file. Raises RefusedError; one request at a time."""
     allow(session, staff_id, Function.BORROW)
     file = locked_row(session, file_id)
     if file.state is not FileState.ARCHIVED:
-        raise ArchiveRefusedError("archive_not_archived")
+        raise RefusedError("archive_not_archived")
     if not purpose.strip():
-        raise ArchiveRefusedError("loan_purpose_missing")
+        raise RefusedError("loan_purpose_missing")
     mine = select(Loan).where(Loan.file_id == file.id, Loan.staff_id == staff_id)
     if any(state_of(each, now) in (LoanState.ASKED, LoanState.GRANTED) for each in session.scalars(mine)):
-        raise ArchiveRefusedError("loan_asked_already")
+        raise RefusedError("loan_asked_already")
     loan = Loan(file_id=file.id, staff_id=staff_id, purpose=purpose.strip()[:2000], asked_at=now)
     session.add(loan)
     session.flush()
@@ -65,9 +66,9 @@ def decide(session: Session, loan_id: int, *, granted: bool, note: str, staff_id
     allow(session, staff_id, Function.BORROW, Grant.APPROVE)
     loan = _locked(session, loan_id)
     if loan.granted is not None:
-        raise ArchiveRefusedError("archive_decided")
+        raise RefusedError("archive_decided")
     if loan.staff_id == staff_id:
-        raise ArchiveRefusedError("archive_second_person")
+        raise RefusedError("archive_second_person")
     loan.granted, loan.decided_by, loan.decided_at, loan.note = granted, staff_id, now, note.strip()[:2000]
     audit.record(
         session, "loan.decide", "loan", loan.id, now=now, staff_id=staff_id, note=note.strip(), granted=granted
@@ -80,7 +81,7 @@ def register(session: Session, loan_id: int, *, lasts: timedelta, staff_id: int,
     allow(session, staff_id, Function.BORROW, Grant.RECORD)
     loan = _locked(session, loan_id)
     if state_of(loan, now) is not LoanState.GRANTED:
-        raise ArchiveRefusedError("loan_not_granted")
+        raise RefusedError("loan_not_granted")
     loan.registered_by, loan.registered_at, loan.until = staff_id, now, now + lasts
     audit.record(session, "loan.register", "loan", loan.id, now=now, staff_id=staff_id, until=loan.until.isoformat())
     return loan
@@ -92,7 +93,7 @@ def give_back(session: Session, loan_id: int, *, staff_id: int, now: datetime) -
     if loan.staff_id != staff_id:
         allow(session, staff_id, Function.BORROW, Grant.RECORD)
     if state_of(loan, now) is not LoanState.OUT:
-        raise ArchiveRefusedError("loan_not_out")
+        raise RefusedError("loan_not_out")
     loan.returned_at = now
     audit.record(session, "loan.return", "loan", loan.id, now=now, staff_id=staff_id)
     return loan
@@ -119,5 +120,5 @@ def waiting(session: Session) -> list[Loan]:
 def _locked(session: Session, loan_id: int) -> Loan:
     loan = session.get(Loan, loan_id, with_for_update=True, populate_existing=True)
     if loan is None:
-        raise ArchiveRefusedError("not_found")
+        raise RefusedError("not_found")
     return loan

@@ -51,10 +51,6 @@ WAITS = N_("%(what)s %(number)s 已核对身份，请审批。")
 FINISHED = N_("%(what)s %(number)s 已办完。")
 
 
-class RequestRefusedError(RefusedError):
-    """What was asked of a request is not possible now."""
-
-
 def open_request(
     session: Session,
     centre: Centre,
@@ -68,7 +64,7 @@ def open_request(
     """Takes a request down, on its case or a new one; one that is open already is given back."""
     contact_id = contacts.survivor(session, session.get_one(Contact, contact_id).id)
     if session.get_one(Contact, contact_id).erased_at is not None:
-        raise RequestRefusedError("erased_already")
+        raise RefusedError("erased_already")
     there = session.scalar(
         select(PrivacyRequest).where(
             PrivacyRequest.contact_id == contact_id, PrivacyRequest.kind == kind, PrivacyRequest.state.in_(OPEN)
@@ -91,7 +87,7 @@ def open_request(
             staff_id=staff_id,
         ).id
     elif session.get_one(Case, case_id).kind is not CaseKind.PRIVACY:
-        raise RequestRefusedError("kind_bad")
+        raise RefusedError("kind_bad")
     year = now.astimezone(settings.zone).year
     request = PrivacyRequest(
         number=f"P{year}-{cases.next_number(session, f'privacy:{year}'):04d}",
@@ -119,7 +115,7 @@ def _log(
 def held(session: Session, request_id: int, *states: RequestState) -> PrivacyRequest:
     request = session.get_one(PrivacyRequest, request_id, with_for_update=True)
     if request.state not in states:
-        raise RequestRefusedError("request_moved_on")
+        raise RefusedError("request_moved_on")
     return request
 
 
@@ -127,7 +123,7 @@ def check_identity(session: Session, request_id: int, how: str, *, staff_id: int
     """Somebody made sure who asks; those who approve are told."""
     request = held(session, request_id, RequestState.OPEN)
     if how not in IDENTITIES:
-        raise RequestRefusedError("identity_missing")
+        raise RefusedError("identity_missing")
     request.identity, request.checked_by, request.checked_at = how, staff_id, now
     request.state = RequestState.CHECKED
     _log(session, "privacy.identity", request, staff_id, now, how=how)
@@ -158,10 +154,10 @@ def why_not(request: PrivacyRequest, staff: SignedIn) -> str | None:
 def approve(
     session: Session, centre: Centre, request_id: int, *, staff: SignedIn, language: Language, now: datetime
 ) -> PrivacyRequest:
-    """One more approval; with the last one needed it is carried out. Raises RequestRefusedError."""
+    """One more approval; with the last one needed it is carried out. Raises RefusedError."""
     request = held(session, request_id, RequestState.CHECKED)
     if (code := why_not(request, staff)) is not None:
-        raise RequestRefusedError(code)
+        raise RefusedError(code)
     if request.kind is RequestKind.ERASURE:
         _nothing_against(session, request)
     _log(session, "privacy.approve", request, staff.staff_id, now)
@@ -187,14 +183,14 @@ def approve(
 
 def _nothing_against(session: Session, request: PrivacyRequest) -> None:
     if any(erasure.against(session, erasure.person(session, request.contact_id))):
-        raise RequestRefusedError("erasure_against")
+        raise RefusedError("erasure_against")
 
 
 def refuse(session: Session, request_id: int, why: str, *, staff_id: int, now: datetime) -> PrivacyRequest:
     """It is not done, and the person is told why: by whoever works on the case."""
     request = held(session, request_id, RequestState.OPEN, RequestState.CHECKED)
     if not why.strip():
-        raise RequestRefusedError("reason_missing")
+        raise RefusedError("reason_missing")
     request.state, request.refused_by, request.refused_why = RequestState.REFUSED, staff_id, why.strip()[:1000]
     _log(session, "privacy.refuse", request, staff_id, now)
     return request
@@ -208,7 +204,7 @@ def make_link(session: Session, request_id: int, *, staff_id: int, now: datetime
     request = held(session, request_id, RequestState.RUNNING, RequestState.DONE)
     export = session.get(Export, request.export_id) if request.export_id is not None else None
     if export is None or export.state is not ExportState.READY:
-        raise RequestRefusedError("copy_not_ready")
+        raise RefusedError("copy_not_ready")
     token = secrets.token_urlsafe(24)
     request.token_hash = _hash(token)
     _log(session, "privacy.link", request, staff_id, now)

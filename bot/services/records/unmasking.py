@@ -39,10 +39,6 @@ MANY = N_("%(name)s在 %(hours)s 小时内查看了 %(count)s 位客户的完整
 LISTED = 100
 
 
-class UnmaskRefusedError(RefusedError):
-    """It is not shown."""
-
-
 @dataclass(frozen=True, slots=True)
 class Look:
     """Somebody's look at a contact, with both names."""
@@ -55,10 +51,10 @@ class Look:
 def unmask(
     session: Session, centre: Centre, contact_id: int, *, staff_id: int, reason: str, note: str, now: datetime
 ) -> Unmasking:
-    """Shows a contact's numbers and addresses to this person for a while. Raises UnmaskRefusedError."""
+    """Shows a contact's numbers and addresses to this person for a while. Raises RefusedError."""
     note = note.strip()[:MOST]
     if reason not in REASONS or (reason == OWN_WORDS and not note):
-        raise UnmaskRefusedError("reason_missing")
+        raise RefusedError("reason_missing")
     policy = centre.library.current.policies.privacy
     contact_id = contacts.survivor(session, session.get_one(Contact, contact_id).id)
     look = Unmasking(

@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 
 from bot.services import audit
 from bot.services.permissions import Function, Grant
-from bot.services.records.archive import TABLES, ArchiveRefusedError, allow
+from bot.services.records.archive import TABLES, allow
+from bot.services.refusal import RefusedError
 from store.tables import Archivable, VoidMark
 
 MAY = (Grant.APPROVE, Grant.APPROVE_ARCHIVED)
@@ -20,14 +21,14 @@ MAY = (Grant.APPROVE, Grant.APPROVE_ARCHIVED)
 def declare(
     session: Session, subject: Archivable, subject_id: int, *, why: str, staff_id: int, now: datetime
 ) -> VoidMark:
-    """Declares a record void. Raises ArchiveRefusedError."""
+    """Declares a record void. Raises RefusedError."""
     allow(session, staff_id, Function.CORRECT_RECORD, *MAY)
     if session.get(TABLES[subject], subject_id) is None:
-        raise ArchiveRefusedError("not_found")
+        raise RefusedError("not_found")
     if not why.strip():
-        raise ArchiveRefusedError("reason_missing")
+        raise RefusedError("reason_missing")
     if mark_of(session, subject, subject_id) is not None:
-        raise ArchiveRefusedError("void_already")
+        raise RefusedError("void_already")
     mark = VoidMark(subject=subject, subject_id=subject_id, why=why.strip()[:2000], staff_id=staff_id, at=now)
     session.add(mark)
     session.flush()
@@ -39,10 +40,10 @@ def lift(session: Session, subject: Archivable, subject_id: int, *, why: str, st
     """It counts again after all."""
     allow(session, staff_id, Function.CORRECT_RECORD, *MAY)
     if not why.strip():
-        raise ArchiveRefusedError("reason_missing")
+        raise RefusedError("reason_missing")
     mark = mark_of(session, subject, subject_id)
     if mark is None:
-        raise ArchiveRefusedError("not_found")
+        raise RefusedError("not_found")
     session.delete(mark)
     audit.record(session, "void.lift", subject, subject_id, now=now, staff_id=staff_id, note=why.strip(), was=mark.why)
 
