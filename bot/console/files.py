@@ -4,31 +4,27 @@ send. A file that is still being fetched from the provider is waited for.
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException, Request
 from sqlalchemy.orm import Session
-from starlette.datastructures import UploadFile
 from starlette.responses import JSONResponse, Response
 
 from bot.console.conversations import page_of, read_written
 from bot.console.door import centre_of, refuse, require, see_other, wants_json, write
 from bot.console.queries.conversations import visible
-from bot.core.media import MAX_BYTES, MediaState, claimed_type, is_what_it_says, kind_of, refusal, safe_name
-from bot.core.media import Attachment as Attached
+from bot.core.media import MediaState
 from bot.services.conversation import media
 from bot.services.desk import agent_lines
-from bot.services.desk.agent_lines import Kept
 from bot.services.permissions import Function
 from bot.services.refusal import RefusedError
 from bot.services.staffing.staff import SignedIn
 from bot.web.files import OURS_ALONE, hand_over
+from bot.web.uploads import UploadRefusedError, upload
 from store.tables import Attachment
 
 router = APIRouter(prefix="/console/conversations", include_in_schema=False)
 OnTheFloor = Annotated[SignedIn, Depends(require(Function.HANDLE_QUEUE))]
-MAX_BODY = MAX_BYTES + 64 * 1024  # bytes of a form that holds a file
 PATIENCE = 15.0  # seconds a browser is kept waiting for a file that is on its way
 
 
@@ -60,23 +56,14 @@ async def show(request: Request, conversation_id: int, attachment_id: int, staff
 
 @router.post("/{conversation_id}/files")
 async def send(request: Request, conversation_id: int, staff: OnTheFloor) -> Response:
-    """One file to the customer: {file, client, quotes} as a form. What it may be is bot/core/media.py's to say."""
+    """One file to the customer: {file, client, quotes} as a form."""
     centre, page = centre_of(request), page_of(conversation_id)
-    told = request.headers.get("content-length", "")
-    if not told.isdecimal() or int(told) > MAX_BODY:
-        return refuse(request, page, "file_too_large", status=413)
-    async with request.form(max_files=1) as form:
-        given = form.get("file")
-        if not isinstance(given, UploadFile):
-            return refuse(request, page, "file_missing", status=422)
-        content, name = await given.read(), safe_name(given.filename or "")
-        mime = claimed_type(given.content_type or "", name)
-        written = read_written(form, name)
-    why_not = refusal(Attached(kind_of(mime), "", name, mime, len(content)))
-    if why_not or not is_what_it_says(mime, content):
-        return refuse(request, page, f"file_{why_not or 'wrong_type'}", status=413 if why_not == "too_large" else 415)
-    kept = Kept(name, mime, len(content), await asyncio.to_thread(media.put, media.folder(centre), content))
-    seq = None
+    try:
+        async with upload(request) as given:
+            written = read_written(given.fields, given.file.name)
+            kept = await given.keep(media.folder(centre))
+    except UploadRefusedError as error:
+        return refuse(request, page, error.code, status=error.status)
     try:
         seq = await write(
             request,
@@ -85,8 +72,8 @@ async def send(request: Request, conversation_id: int, staff: OnTheFloor) -> Res
             ),
         )
     except RefusedError as error:
+        await media.remove(centre, kept.file)
         return refuse(request, page, error.code)
-    finally:
-        if seq is None:
-            await media.remove(centre, kept.file)
+    if seq is None:
+        await media.remove(centre, kept.file)
     return JSONResponse({"seq": seq}) if wants_json(request) else see_other(page)

@@ -262,6 +262,7 @@ REFUSED: Mapping[str, str] = {
     "file_too_large": N_("文件太大，最多 20 MB。请压缩一下，或分成几个再发。"),
     "file_wrong_type": N_("这种文件不能发。可以发图片、音频、视频、PDF、文本和 Office 文件（docx、xlsx、pptx）。"),
     "file_missing": N_("请先选一个文件。"),
+    "file_no_room": N_("服务器的磁盘快满了，现在收不了文件，请告诉管理员。"),
     "no_files_here": N_("电话里不能发文件。"),
     "not_lost": N_("这句话没有失败，不用重发。"),
     "surge_level": N_("支援要一级一级启动。"),

@@ -13,6 +13,7 @@ from enum import StrEnum
 MAX_BYTES = 20 * 1024 * 1024
 MAX_NAME = 120
 TOO_LARGE = "too_large"
+PROOF = 4096  # bytes a file is known by
 
 
 class MediaKind(StrEnum):
@@ -47,13 +48,15 @@ class MediaState(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Attachment:
     """A file as a message announces it. `source` is the provider's own id of it; `mime` and `size` (bytes; None: not
-    said) are only what the sender claims."""
+    said) are only what the sender claims. `file` is the random name it is kept by where it is in the house already,
+    proved; "" where it must be fetched."""
 
     kind: MediaKind
     source: str
     name: str = ""
     mime: str = ""
     size: int | None = None
+    file: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +186,7 @@ def is_what_it_says(mime: str, content: bytes) -> bool:
     False
     """
     looks = TYPES.get(mime)
-    return bool(content) and looks is not None and looks(content[:4096])
+    return bool(content) and looks is not None and looks(content[:PROOF])
 
 
 def kept_at(file: str) -> str:

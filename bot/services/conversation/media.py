@@ -1,9 +1,10 @@
 """Files customers and agents send: noted with their message, kept outside the web root (REQ-G14).
 
 A file lies under HOTLINE_DATA_DIR/media by a random name, readable by the owner. The console hands it out; a link
-that nobody can guess does so to the customer an agent sent it to, for as long as LINK says. What customers send is
-fetched after the commit: what cannot be fetched now is tried again, further and further apart and not for ever; what is
-not what it claims to be is not kept. One that is fetched again, as after a crash, lies there once.
+that nobody can guess does so to the customer an agent sent it to, for as long as LINK says; the chat page hands its
+visitor what they sent there. What customers send by a provider is fetched after the commit: what cannot be fetched now
+is tried again, further and further apart and not for ever; what is not what it claims to be is not kept. One that is
+fetched again, as after a crash, lies there once.
 """
 
 from __future__ import annotations
@@ -11,9 +12,12 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import shutil
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 import structlog
 from sqlalchemy import select, update
@@ -25,7 +29,7 @@ from bot.core.media import Attachment as Announced
 from bot.core.words import Author, ChannelName, Rejected, TryLater, Unsure
 from bot.services.centre import Centre
 from store.db import touch, vault_of
-from store.tables import Attachment, Message
+from store.tables import Attachment, Conversation, Message
 from store.vault import Vault
 
 log = structlog.get_logger()
@@ -40,24 +44,29 @@ LINK = timedelta(days=30)  # domain time a customer's link opens its file
 
 def keep(
     session: Session, channel: ChannelName, message_id: int, announced: Sequence[Announced], machine: datetime
-) -> None:
-    """Notes the files of a message; `fetch_due` gets them once the message is committed."""
-    for each in announced:
-        session.add(
-            Attachment(
-                message_id=message_id,
-                channel=channel,
-                kind=each.kind,
-                name=safe_name(each.name),
-                mime=type_of(each.mime),
-                size=each.size,
-                source=each.source,
-                due_at=machine,
-            )
+) -> list[Attachment]:
+    """Notes the files of a message; `fetch_due` gets those that are not here yet once the message is committed."""
+    rows = [
+        Attachment(
+            message_id=message_id,
+            channel=channel,
+            kind=each.kind,
+            state=MediaState.KEPT if each.file else MediaState.WAITING,
+            name=safe_name(each.name),
+            mime=type_of(each.mime),
+            size=each.size,
+            source=each.source,
+            file=each.file or None,
+            due_at=machine,
         )
-    if announced:
+        for each in announced
+    ]
+    if rows:
+        session.add_all(rows)
         session.flush()
+    if any(row.state is MediaState.WAITING for row in rows):
         touch(session, TOPIC)
+    return rows
 
 
 async def fetch_due(centre: Centre) -> int:
@@ -92,7 +101,7 @@ async def _fetch(centre: Centre, attachment_id: int, channel: ChannelName, sourc
             state, size = MediaState.REFUSED, len(content)
             if is_what_it_says(mime, content):
                 name = centre.db.vault.blind(FOLDER, str(attachment_id))
-                file = await asyncio.to_thread(put, folder(centre), content, name)
+                file = await asyncio.to_thread(put, folder(centre), BytesIO(content), name)
                 state = MediaState.KEPT
         except Rejected as no:
             log.warning("media.rejected", attachment=attachment_id, reason=no.reason)
@@ -131,7 +140,7 @@ def folder(centre: Centre) -> Path:
     return centre.settings.home / FOLDER
 
 
-def put(home: Path, content: bytes, name: str = "") -> str:
+def put(home: Path, content: BinaryIO, name: str = "") -> str:
     """Writes a file to disk for good, whole or not at all, under a name nobody can guess; gives that name. What was
     begun under the same name by a process that died goes."""
     name = name or secrets.token_hex(20)
@@ -142,7 +151,7 @@ def put(home: Path, content: bytes, name: str = "") -> str:
     part = path.with_name(f"{name}.{secrets.token_hex(4)}")
     handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "wb") as file:
-        file.write(content)
+        shutil.copyfileobj(content, file)
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)
@@ -168,6 +177,21 @@ def of_conversation(session: Session, conversation_id: int, attachment_id: int) 
         select(Attachment)
         .join(Message, Message.id == Attachment.message_id)
         .where(Attachment.id == attachment_id, Message.conversation_id == conversation_id)
+    )
+
+
+def of_address(session: Session, address_id: int, attachment_id: int) -> Attachment | None:
+    """A kept file that came from this address."""
+    return session.scalar(
+        select(Attachment)
+        .join(Message, Message.id == Attachment.message_id)
+        .join(Conversation, Conversation.id == Message.conversation_id)
+        .where(
+            Attachment.id == attachment_id,
+            Attachment.state == MediaState.KEPT,
+            Message.author == Author.CUSTOMER,
+            Conversation.address_id == address_id,
+        )
     )
 
 

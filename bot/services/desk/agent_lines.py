@@ -15,7 +15,8 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from bot.core.delivery import Progress, progress
-from bot.core.media import Enclosure, MediaState, kind_of, mark
+from bot.core.media import Attachment as Announced
+from bot.core.media import Enclosure, mark
 from bot.core.words import Author, ChannelName, DeliveryState, Say
 from bot.services.centre import Centre
 from bot.services.conversation import media, talk
@@ -24,7 +25,7 @@ from bot.services.delivery import outbox
 from bot.services.desk import escalations
 from bot.services.refusal import RefusedError
 from store.db import touch
-from store.tables import Attachment, Conversation, Delivery, Message
+from store.tables import Conversation, Delivery, Message
 
 LATELY = 40  # of somebody's lines, among which one that is sent again is looked for
 SHOWN = 80  # lines whose progress a page follows
@@ -48,16 +49,6 @@ class Written:
     client: str = ""
     quotes: int | None = None
     typed: Typed | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """A file that lies in the house already, proved to be of its type; `file` is its random name, `size` in bytes."""
-
-    name: str
-    mime: str
-    size: int
-    file: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,46 +88,32 @@ def send_file(
     centre: Centre,
     conversation_id: int,
     staff_id: int,
-    kept: Kept,
+    kept: Announced,
     now: datetime,
     written: Written | None = None,
 ) -> int | None:
-    """A file to the customer, as a line of its own; None where this very one was sent before, and the new copy is
-    wanted by nobody. Raises RefusedError("not_yours" | "no_files_here")."""
+    """A file that is in the house, to the customer, as a line of its own; None where this very one was sent before, and
+    the new copy is wanted by nobody. Raises RefusedError("not_yours" | "no_files_here")."""
     held = escalations.own(session, conversation_id, staff_id, joined=True)
     written = written or Written()
     if held.channel is ChannelName.VOICE:
         raise RefusedError("no_files_here")
     if _sent_before(session, held, staff_id, written) is not None:
         return None
-    kind = kind_of(kept.mime)
-    says = [Say(mark(kind, kept.name), key=FILE)]
+    says = [Say(mark(kept.kind, kept.name), key=FILE)]
     rows = add_lines(
         session, held, Author.AGENT, says, now, staff_id=staff_id, details=_details(session, held, written)
     )
     message_id = session.scalars(
         select(Message.id).where(Message.conversation_id == held.id, Message.seq == held.seq)
     ).one()
-    attachment = Attachment(
-        message_id=message_id,
-        channel=held.channel,
-        kind=kind,
-        state=MediaState.KEPT,
-        name=kept.name,
-        mime=kept.mime,
-        size=kept.size,
-        source="",
-        file=kept.file,
-        due_at=centre.clock.machine(),
-    )
-    session.add(attachment)
-    session.flush()
+    (attachment,) = media.keep(session, held.channel, message_id, (kept,), centre.clock.machine())
     outbox.put_file(
         session,
         centre,
         held,
         rows[0],
-        Enclosure(kind, kept.name, kept.mime, kept.file),
+        Enclosure(kept.kind, kept.name, kept.mime, kept.file),
         media.link(centre, attachment),
         now,
     )
