@@ -20,10 +20,11 @@ from fastapi import APIRouter, Request
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.responses import JSONResponse, Response
 
+from bot.core.media import ENDINGS, MAX_BYTES, TYPES
 from bot.core.words import Author, ChannelName, ConversationState, Incoming, Language
 from bot.services.announcements import flights
 from bot.services.centre import Centre
-from bot.services.conversation import chat_links, inbox, webchat
+from bot.services.conversation import asides, chat_links, inbox, webchat
 from bot.services.conversation.conversations import MAX_TEXT
 from bot.services.conversation.webchat import START, ChatLine, Place, Present
 from bot.services.delivery.pace import PerAddress
@@ -46,6 +47,10 @@ PROBLEMS: Mapping[str, tuple[int, str]] = {
     "too_fast": (429, N_("您发得太快了，请稍等片刻再发。")),
     "empty": (422, N_("请先写点内容。")),
     "malformed": (422, N_("这条消息没能看懂，请刷新页面再试。")),
+    "file_too_large": (413, asides.ASIDES["media_too_large"]),
+    "file_wrong_type": (415, asides.ASIDES["media_wrong_type"]),
+    "file_missing": (422, N_("没有收到文件，请再选一次。")),
+    "file_no_room": (507, N_("现在收不了文件，请稍后再发，或者先用文字告诉我们。")),
     "link_over": (410, N_("链接已经过期，或者那次会话已结束。请在这里直接告诉我们您的事。")),
     "link_taken": (410, N_("这个链接已经在别处打开过。请在这里直接告诉我们您的事，或回复那条短信。")),
     "link_unknown": (404, N_("这个链接不完整，请从短信里重新打开。")),
@@ -63,10 +68,13 @@ async def chat(request: Request, embedded: bool = False) -> Response:
         "chat.html",
         framed_by="*",
         embedded=embedded,
+        problems={code: words for code, (_, words) in PROBLEMS.items()},
+        file_types=",".join((*TYPES, *ENDINGS)),
+        max_file=MAX_BYTES,
         company=centre.library.current.policies.company.name.of(look.language(request)),
         max_text=MAX_TEXT,
     )
-    if _visitor(request) is None:
+    if visitor(request) is None:
         page.headers.append("set-cookie", _cookie(secrets.token_urlsafe(32), centre))
     return page
 
@@ -75,9 +83,9 @@ async def chat(request: Request, embedded: bool = False) -> Response:
 async def open_chat(request: Request) -> Response:
     """The bot's welcome to somebody new; nothing for somebody known."""
     centre: Centre = request.app.state.centre
-    token = _visitor(request)
+    token = visitor(request)
     if token is None or OURS not in request.headers:
-        return _problem(request, "no_visitor")
+        return problem(request, "no_visitor")
     language: Language = request.app.state.look.language(request)
     now = centre.clock.now()
     await facts.write(centre, lambda session: webchat.welcome(session, centre, token, language, now))
@@ -88,18 +96,18 @@ async def open_chat(request: Request) -> Response:
 async def join(request: Request) -> Response:
     """{"go": …}: the page was opened by a link from a text message; the visitor goes on with that conversation."""
     centre: Centre = request.app.state.centre
-    token, body = _visitor(request), await read_at_most(request, MAX_BODY)
+    token, body = visitor(request), await read_at_most(request, MAX_BODY)
     if token is None or OURS not in request.headers:
-        return _problem(request, "no_visitor")
+        return problem(request, "no_visitor")
     try:
         go = str(json.loads(body or b"")["go"])
     except (ValueError, RecursionError, TypeError, KeyError):
-        return _problem(request, "malformed")
+        return problem(request, "malformed")
     now = centre.clock.now()
     try:
         joined = await centre.db.write(lambda session: chat_links.join(session, centre, go, token, now))
     except chat_links.LinkRefusedError as refused:
-        return _problem(request, f"link_{refused}")
+        return problem(request, f"link_{refused}")
     answer = JSONResponse({})
     answer.headers.append("set-cookie", _cookie(joined, centre))
     return answer
@@ -109,33 +117,33 @@ async def join(request: Request) -> Response:
 async def send(request: Request) -> Response:
     """{"client_id", "text", "payload"?}: one line of the customer's, taken once however often it is sent."""
     centre: Centre = request.app.state.centre
-    token = _visitor(request)
+    token = visitor(request)
     if token is None or OURS not in request.headers:
-        return _problem(request, "no_visitor")
+        return problem(request, "no_visitor")
     body = await read_at_most(request, MAX_BODY)
     if body is None:
-        return _problem(request, "too_long")
+        return problem(request, "too_long")
     message = _message(body)
     if message is None:
-        return _problem(request, "malformed")
+        return problem(request, "malformed")
     text, client, payload = message
     if not text.strip():
-        return _problem(request, "empty")
+        return problem(request, "empty")
     limiter: PerAddress = request.app.state.chat_limiter
     if not await limiter.allows(token, centre.library.current.policies):
-        return _problem(request, "too_fast")
+        return problem(request, "too_fast")
     incoming = Incoming(
         channel=ChannelName.WEBCHAT,
         address=token,
         provider_id=webchat.provider_id(centre.db.vault.blind("webchat visitor", token), client),
         text=text,
-        language=_chosen(request) or spoken(text),
+        language=chosen(request) or spoken(text),
         payload=payload,
     )
     try:
         receipt = await inbox.receive(centre, incoming)
     except inbox.TooLongError:
-        return _problem(request, "too_long")
+        return problem(request, "too_long")
     return JSONResponse({"state": receipt.state, "repeated": receipt.repeated})
 
 
@@ -143,9 +151,9 @@ async def send(request: Request) -> Response:
 async def typing(request: Request) -> Response:
     """The agent's screen shows that the customer is writing."""
     centre: Centre = request.app.state.centre
-    token = _visitor(request)
+    token = visitor(request)
     if token is None or OURS not in request.headers:
-        return _problem(request, "no_visitor")
+        return problem(request, "no_visitor")
     here = await centre.db.read(lambda session: webchat.present(session, token))
     if here.state is ConversationState.AGENT:
         centre.live.publish((f"typing:{here.conversation_id}:customer",))
@@ -156,14 +164,14 @@ async def typing(request: Request) -> Response:
 async def read(request: Request) -> Response:
     """{"place": "<conversation>:<seq>"}: the visitor looks at the page, which shows their lines up to there."""
     centre: Centre = request.app.state.centre
-    token, body = _visitor(request), await read_at_most(request, MAX_BODY)
+    token, body = visitor(request), await read_at_most(request, MAX_BODY)
     if token is None or OURS not in request.headers:
-        return _problem(request, "no_visitor")
+        return problem(request, "no_visitor")
     try:
         told = json.loads(body or b"")
         place = read_place(str(told["place"]))
     except (ValueError, RecursionError, TypeError, KeyError):
-        return _problem(request, "malformed")
+        return problem(request, "malformed")
     await centre.db.write(lambda session: webchat.seen(session, token, place, read=True))
     return Response(status_code=204)
 
@@ -171,9 +179,9 @@ async def read(request: Request) -> Response:
 @router.get("/chat/events")
 async def events(request: Request, after: str = "") -> Response:
     """The visitor's lines behind `after` (or the Last-Event-ID), and from then on as they come."""
-    token = _visitor(request)
+    token = visitor(request)
     if token is None:
-        return _problem(request, "no_visitor")
+        return problem(request, "no_visitor")
     seen = max(read_place(after), read_place(request.headers.get("last-event-id", "")))
     return EventSourceResponse(
         _stream(request.app.state.centre, token, seen), headers={"X-Accel-Buffering": "no"}, ping=15
@@ -241,6 +249,7 @@ def _shown(line: ChatLine) -> dict[str, Any]:
             for each in line.files
         ],
         "quote": {"author": line.quote.author, "text": line.quote.text} if line.quote else None,
+        "aside": line.aside,
     }
 
 
@@ -265,7 +274,7 @@ def spoken(text: str) -> Language | None:
     return Language.EN if len(re.findall(r"[A-Za-z]{2,}", text)) >= 2 else None
 
 
-def _chosen(request: Request) -> Language | None:
+def chosen(request: Request) -> Language | None:
     told = request.query_params.get(i18n.PARAMETER) or request.cookies.get(i18n.COOKIE, "")
     return Language(told) if told in i18n.SPOKEN else None
 
@@ -286,7 +295,7 @@ def _message(body: bytes) -> tuple[str, str, str | None] | None:
     return text, client, payload
 
 
-def _visitor(request: Request) -> str | None:
+def visitor(request: Request) -> str | None:
     token = request.cookies.get(COOKIE, "")
     return token if TOKEN.fullmatch(token) else None
 
@@ -303,6 +312,6 @@ def _cookie(token: str, centre: Centre) -> str:
     return morsel.OutputString()
 
 
-def _problem(request: Request, code: str) -> JSONResponse:
+def problem(request: Request, code: str) -> JSONResponse:
     status, message = PROBLEMS[code]
     return JSONResponse({"error": request.app.state.look.text(request, message), "code": code}, status)

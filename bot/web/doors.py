@@ -14,7 +14,7 @@ from bot.core.words import ChannelName
 from bot.services.calls.switchboard import Desk
 from bot.services.centre import Centre
 from bot.services.delivery.pace import PerAddress
-from bot.web import api, chat, docs, files, health, look, notices, pages, phone, rest, webhooks
+from bot.web import api, chat, chat_files, docs, files, health, look, notices, pages, phone, rest, webhooks
 
 
 def _gathered(*routers: APIRouter, dependencies: Sequence[Asked] = ()) -> APIRouter:
@@ -26,7 +26,7 @@ def _gathered(*routers: APIRouter, dependencies: Sequence[Asked] = ()) -> APIRou
     return gathered
 
 
-DOORS = _gathered(*(door.router for door in (health, pages, notices, chat, files, rest, api, console)))
+DOORS = _gathered(*(door.router for door in (health, pages, notices, chat, chat_files, files, rest, api, console)))
 PHONE = _gathered(phone.router, dependencies=[Depends(visitor)])
 
 

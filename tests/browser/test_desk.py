@@ -10,15 +10,12 @@ from pathlib import Path
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import NewPage
+from tests.browser.giving import PNG
 from tests.browser.program import Program
 
 SignIn = Callable[..., Page]
 LOST = ("ERR_", "Failed to load resource")
 LONG = 60_000  # milliseconds: what the program does by itself within half a minute, on a busy machine
-PNG = bytes.fromhex(
-    "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c6360f8ffff3f0005fe02fea73581"
-    "e40000000049454e44ae426082"
-)
 ON_ITS_WAY = re.compile("正在为您转接人工")
 
 

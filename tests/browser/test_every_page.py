@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import NewPage
+from tests.browser.giving import PNG
 from tests.browser.program import Program
 
 OPEN = ("/", "/chat", "/sign-in", "/no-such-page")
@@ -151,5 +152,10 @@ def test_the_widget_stands_on_anybodys_page(new_page: NewPage, shop: str) -> Non
     frame.get_by_label("输入消息").fill("转人工")
     frame.get_by_label("输入消息").press("Enter")
     expect(frame.locator(".said.bot").nth(1)).to_be_visible()
+    frame.locator("#files").set_input_files({"name": "漏水.png", "mimeType": "image/png", "buffer": PNG})
+    frame.locator("#form button.primary").click()
+    frame.locator(".said.customer:not(.unsent) .file img").click()
+    expect(frame.locator("#picture img")).to_have_js_property("naturalWidth", 1)
+    frame.locator("#picture button").click()
     page.get_by_role("button", name="关闭").click()
     expect(page.locator("iframe")).to_be_hidden()

@@ -38,6 +38,16 @@ class Customer:
         given: dict[str, Any] = answer.json()
         return given
 
+    async def sends(self, content: bytes, name: str, words: str = "", *, client_id: str | None = None) -> None:
+        """Sends a file with what is written to it; the same `client_id` is the same line again."""
+        form = {"client_id": client_id or f"line-{next(self._numbers)}", "text": words}
+        answer = await self._client.post("/chat/files", data=form, files={"file": (name, content)}, headers=OURS)
+        assert answer.status_code == 200, answer.text
+
+    async def opens(self, path: str) -> httpx.Response:
+        """Something of the page's, with the visitor's cookie."""
+        return await self._client.get(path)
+
     async def lines(self, after: str = "") -> list[dict[str, Any]]:
         """Every line behind `after` ("<conversation>:<seq>"), as the stream gives them before its first state."""
         return (await self._read(after))[0]

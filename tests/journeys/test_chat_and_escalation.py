@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import re
+from pathlib import Path
 
 from sqlalchemy import func, select
 
 from bot.core.words import CaseKind, ConversationState
 from bot.services.centre import Centre
-from store.tables import AuditEntry, Case, Conversation, Message
+from bot.services.conversation import media
+from store.tables import Attachment, AuditEntry, Case, Conversation, Message
 from tests.fakes.house import House
 from tests.fakes.people import Colleague, Customer
+
+PNG = b"\x89PNG\r\n\x1a\n" + b"picture" * 20
 
 
 async def test_a_cold_radiator_in_chinese(
@@ -91,6 +95,52 @@ async def test_a_cold_radiator_in_english(house: House, english_customer: Custom
     await agent.does(f"{here}/close", on=here, wrap_up="case_follows")
     await customer.writes("4")
     assert await house.centre.db.read(lambda s: s.get_one(Conversation, conversation).rating) == 4
+
+
+async def test_a_photo_of_a_leak(
+    house: House, customer: Customer, english_customer: Customer, agent: Colleague
+) -> None:
+    await customer.comes()
+    await customer.writes("家里暖气不热")
+    asked = (await customer.lines())[-1]
+    for _ in range(2):  # the answer to the first was lost
+        await customer.sends(PNG, "漏水.png", client_id="photo")
+    photo, answer = await customer.lines(after=asked["id"])
+    assert (photo["text"], photo["client"], photo["aside"]) == ("", "photo", True)
+    assert "看不了图片" in answer["text"]
+    (file,) = photo["files"]
+    assert (file["name"], file["kind"], file["size"]) == ("漏水.png", "image", len(PNG))
+    assert (await customer.opens(file["url"])).content == PNG
+    await english_customer.comes()
+    assert (await english_customer.opens(file["url"])).status_code == 404
+    conversation = int(photo["id"].partition(":")[0])
+    held = await house.centre.db.read(lambda s: s.get_one(Conversation, conversation))
+    assert held.flow["question"]  # the open question stays open
+
+    await customer.writes("转人工")
+    here = f"/console/conversations/{conversation}"
+    await agent.does(f"{here}/claim", on="/console")
+    page = await agent.sees(here)
+    (picture,) = set(re.findall(rf'<img src="({here}/files/\d+)"', page))
+    assert (await agent.client.get(picture)).content == PNG
+    await agent.does(f"{here}/say", on=here, text="请再拍一张阀门")
+
+    said = len(await customer.lines())
+    await customer.sends(PNG, "阀门.png", "就是这个阀门")
+    await customer.sends(b"%PDF-1.7", "合同.pdf")
+    valve, contract = (await customer.lines())[said:]  # the bot is silent
+    assert (valve["text"], len(valve["files"])) == ("就是这个阀门", 1)
+    assert (contract["text"], contract["files"][0]["kind"]) == ("", "application")
+    held = await house.centre.db.read(lambda s: s.get_one(Conversation, conversation))
+    assert held.unanswered_since == house.clock.now()
+    page = await agent.sees(here)
+    assert "就是这个阀门" in page
+    assert "合同.pdf" in page
+    assert await count(house.centre, Attachment) == len(kept(house)) == 3
+
+
+def kept(house: House) -> list[Path]:
+    return [path for path in media.folder(house.centre).rglob("*") if path.is_file()]
 
 
 async def tells(customer: Customer, phone: str) -> None:

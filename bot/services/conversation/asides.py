@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -34,6 +35,7 @@ ALWAYS = frozenset({"media_too_large", "media_wrong_type", "language", "choose_l
 NO_GREETING = frozenset({"group", "choose_language"})
 CORRECTED = "corrected"  # nothing is said: the message was edited, and its correction is what is answered
 AGAIN = timedelta(minutes=1)
+KEY = "aside_"  # begins the key of such an answer
 LANGUAGES = (Button("中文", "/language zh"), Button("English", "/language en"))
 
 
@@ -41,6 +43,11 @@ def chosen_language(payload: str) -> Language | None:
     """What a button of LANGUAGES chose."""
     name = payload.removeprefix("/language ")
     return Language(name) if payload.startswith("/language ") and name in set(Language) else None
+
+
+def is_aside(key: str, understood: Mapping[str, Any] | None) -> bool:
+    """Whether a line is one of these answers, or what they answer."""
+    return key.startswith(KEY) or "aside" in (understood or {})
 
 
 def say(
@@ -51,7 +58,7 @@ def say(
         return ()  # an album is several messages, and answered once
     opening = () if held.flow or aside in NO_GREETING else talk.greet(session, centre, held, now)
     buttons = LANGUAGES if aside == "choose_language" else ()
-    answer = Say(text(held.language, ASIDES[aside]), buttons, f"aside_{aside}")
+    answer = Say(text(held.language, ASIDES[aside]), buttons, KEY + aside)
     rows = add_lines(session, held, Author.BOT, [answer], now, reply_to=reply_to)
     outbox.put_lines(session, centre, held, rows, now)
     return (*opening, answer)
@@ -65,4 +72,4 @@ def _just_said(session: Session, conversation_id: int, aside: str, now: datetime
         .order_by(Message.seq.desc())
         .limit(1)
     ).one_or_none()
-    return last is not None and last.key == f"aside_{aside}" and now - last.at < AGAIN
+    return last is not None and last.key == KEY + aside and now - last.at < AGAIN

@@ -444,7 +444,12 @@ class Line:
     @property
     def wordless(self) -> bool:
         """Whether it is a file and nothing else: its words only stand for it."""
-        return self.key == FILE
+        return is_wordless(self.key, self.understood)
+
+
+def is_wordless(key: str, understood: Mapping[str, Any] | None) -> bool:
+    """Whether a line of this key, so understood, is a file and nothing else: an agent's, or a customer's."""
+    return key == FILE or (understood or {}).get("aside") == "media"
 
 
 @dataclass(frozen=True, slots=True)

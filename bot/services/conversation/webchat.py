@@ -13,11 +13,12 @@ from datetime import datetime
 from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session
 
+from bot.core.media import MediaState
 from bot.core.words import Author, ChannelName, ConversationState, Language
 from bot.services import contacts
 from bot.services.centre import Centre
-from bot.services.conversation import media, talk
-from bot.services.conversation.conversations import FILE, Quote, files_of, find_open, open_at, quotes, save
+from bot.services.conversation import asides, media, talk
+from bot.services.conversation.conversations import Quote, files_of, find_open, is_wordless, open_at, quotes, save
 from bot.services.desk import agent_lines
 from store.db import vault_of
 from store.tables import Attachment, Conversation, Message, Staff
@@ -25,11 +26,12 @@ from store.tables import Attachment, Conversation, Message, Staff
 Place = tuple[int, int]
 START: Place = (0, 0)
 HISTORY = 500  # lines a page is given at most, the latest
+FILES = "/chat/files"
 
 
 @dataclass(frozen=True, slots=True)
 class ChatFile:
-    """A file of an agent's; `url` is a path of ours."""
+    """A file of an agent's, or of the visitor's own; `url` is a path of ours."""
 
     url: str
     name: str
@@ -40,7 +42,7 @@ class ChatFile:
 @dataclass(frozen=True, slots=True)
 class ChatLine:
     """A line as its customer sees it. `client` is the page's own id of a line it sent; `name` is the agent's; `text` is
-    "" where it is a file and nothing else."""
+    "" where it is a file and nothing else; beside an `aside` the question before it stays open."""
 
     place: Place
     author: Author
@@ -51,6 +53,7 @@ class ChatLine:
     client: str | None
     files: tuple[ChatFile, ...] = ()
     quote: Quote | None = None
+    aside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,18 +119,19 @@ def lines(session: Session, address_id: int, after: Place = START) -> list[ChatL
     ).all()
     messages = [m for m, _ in rows]
     quoted = quotes(session, messages)
-    sent = files_of(session, [m.id for m in messages if m.author is Author.AGENT])
+    sent = files_of(session, [m.id for m in messages if m.author in (Author.AGENT, Author.CUSTOMER)])
     return [
         ChatLine(
             (m.conversation_id, m.seq),
             m.author,
-            "" if m.key == FILE and m.id in sent else m.text,
+            "" if m.id in sent and is_wordless(m.key, m.understood) else m.text,
             tuple(m.buttons or ()),
             m.at,
             name,
             m.provider_id.rpartition(":")[2] if m.provider_id and m.author is Author.CUSTOMER else None,
-            shown_files(session, sent.get(m.id, ())),
+            _files(session, m.author, sent.get(m.id, ())),
             quoted.get(m.id),
+            asides.is_aside(m.key, m.understood),
         )
         for m, name in reversed(rows)
     ]
@@ -137,6 +141,20 @@ def shown_files(session: Session, files: Sequence[Attachment]) -> tuple[ChatFile
     """Agents' files as customers' pages show them."""
     vault = vault_of(session)
     return tuple(ChatFile(media.path_to(vault, each), each.name, each.mime, each.size or 0) for each in files)
+
+
+def _files(session: Session, author: Author, files: Sequence[Attachment]) -> tuple[ChatFile, ...]:
+    """What the visitor sent lies behind their own cookie; what is not here yet is not shown."""
+    if author is not Author.CUSTOMER:
+        return shown_files(session, files)
+    here = (each for each in files if each.state is MediaState.KEPT)
+    return tuple(ChatFile(f"{FILES}/{each.id}", each.name, each.mime, each.size or 0) for each in here)
+
+
+def own_file(session: Session, token: str, attachment_id: int) -> Attachment | None:
+    """A file this visitor sent."""
+    address = contacts.find_address(session, ChannelName.WEBCHAT, token)
+    return media.of_address(session, address.id, attachment_id) if address is not None else None
 
 
 def seen(session: Session, token: str, place: Place, *, read: bool) -> None:

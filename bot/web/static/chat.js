@@ -1,10 +1,13 @@
-// The customer's chat: sends lines once, shows every line once, resumes where it stood.
+// The customer's chat: sends lines once, shows every line once, resumes where it stood. What waits in the tray of files
+// (chat_files.js) goes with them.
 
 const chat = document.getElementById("chat");
 const lines = document.getElementById("lines");
 const choices = document.getElementById("choices");
 const form = document.getElementById("form");
 const words = document.getElementById("words");
+const picked = document.getElementById("picked");
+const problem = document.getElementById("problem");
 const status = document.getElementById("status");
 const typing = document.getElementById("typing");
 const say = chat.dataset;
@@ -47,12 +50,12 @@ function show(line) {
   const mine = line.client && lines.querySelector(`[data-client="${CSS.escape(line.client)}"]`);
   const item = bubble(line.author, line.text, line.name, line.at);
   if (line.quote) item.querySelector(".words").before(quoted(line.quote));
-  item.append(...(line.files ?? []).map(file));
+  item.querySelector(".words").before(...line.files.map((each) => file(each, mine?.preview)));
   if (mine) mine.remove();
   lines.append(item);
   if (line.author === "agent") { unread = line.id; look(); }
   if (line.author !== "system") showTyping("");
-  offer(line.author === "customer" ? [] : line.buttons);
+  if (!line.aside || line.buttons.length) offer(line.author === "customer" ? [] : line.buttons); // beside it, the question stays open
   toEnd();
 }
 
@@ -62,21 +65,22 @@ function quoted(quote) {
   return said;
 }
 
-function file({ url, name, kind, size }) {
-  const link = document.createElement("a");
+// A file as it stands in a line; `preview` is a picture this page has already.
+function file({ url, name, kind, size }, preview) {
+  const link = document.createElement(url ? "a" : "span");
   link.className = "file";
-  link.href = url;
-  link.target = "_blank";
-  link.rel = "noopener";
+  if (url) {
+    link.href = url;
+    link.download = name;
+  }
   if (kind === "image") {
     const picture = document.createElement("img");
-    picture.src = url;
-    picture.alt = name || say.picture;
+    picture.src = preview ?? url;
+    link.ariaLabel = picture.alt = name || say.picture;
     picture.addEventListener("load", toEnd);
     link.append(picture);
   } else {
     link.textContent = `${name || say.file} · ${size < 1048576 ? `${Math.ceil(size / 1024)} KB` : `${(size / 1048576).toFixed(1)} MB`}`;
-    link.download = name;
   }
   return link;
 }
@@ -96,7 +100,7 @@ function offer(buttons) {
     const button = document.createElement("button");
     button.type = "button";
     button.textContent = title;
-    button.addEventListener("click", () => { offer([]); send(title, payload); words.focus(); });
+    button.addEventListener("click", () => { offer([]); send(title, { payload }); words.focus(); });
     return button;
   }));
 }
@@ -119,13 +123,14 @@ function showState(now) {
   if (ended) { lines.append(bubble("system", say.ended)); toEnd(); }
 }
 
+let lost = false;
 function listen() {
   const stream = new EventSource(`/chat/events?after=${encodeURIComponent(place)}`);
-  let lost = false;
-  let now = { state };
-  stream.addEventListener("open", () => { if (lost) { lost = false; showState(now); retryAll(); } });
   stream.addEventListener("line", (event) => show(JSON.parse(event.data)));
-  stream.addEventListener("state", (event) => { now = JSON.parse(event.data); showState(now); });
+  stream.addEventListener("state", (event) => { // a stream begins with it, behind the lines that were missed
+    showState(JSON.parse(event.data));
+    if (lost) { lost = false; retryAll(); }
+  });
   stream.addEventListener("typing", () => showTyping(say.typingAgent));
   stream.addEventListener("error", () => {
     lost = true;
@@ -139,28 +144,70 @@ function newId() {
   return [...crypto.getRandomValues(new Uint8Array(12))].map((b) => b.toString(16).padStart(2, "0")).join("");
 }
 
-function send(text, payload) {
+function send(text, { payload, file: sent, preview } = {}) {
   const item = bubble("customer", text);
   item.dataset.client = newId();
   item.classList.add("unsent");
   item.unsent = { text, payload, client_id: item.dataset.client };
+  if (sent) enclose(item, sent, preview);
   lines.append(item);
   toEnd();
   return post(item);
+}
+
+function enclose(item, sent, preview) {
+  item.file = sent;
+  item.preview = preview;
+  const bar = document.createElement("progress");
+  bar.value = 0;
+  bar.ariaLabel = `${say.sending} ${sent.name}`;
+  item.querySelector(".words").before(file({ name: sent.name, size: sent.size, kind: preview ? "image" : "" }, preview), bar);
+}
+
+let uploads = Promise.resolve();
+function upload(item) { // one after the other, in their order
+  const answer = uploads.then(() => put(item));
+  uploads = answer.catch(() => {});
+  return answer;
+}
+
+// fetch tells nothing of how far an upload has come
+function put(item) {
+  const bar = item.querySelector("progress");
+  const body = new FormData();
+  body.append("client_id", item.unsent.client_id);
+  body.append("text", item.unsent.text);
+  body.append("file", item.file);
+  return new Promise((resolve, reject) => {
+    const asked = new XMLHttpRequest();
+    asked.open("POST", `/chat/files${location.search}`);
+    asked.setRequestHeader("X-Hotline-Chat", "1");
+    asked.upload.addEventListener("progress", ({ loaded, total }) => { bar.value = loaded / total; });
+    asked.upload.addEventListener("load", expectBot);
+    asked.addEventListener("load", () => resolve(new Response(asked.response, { status: asked.status })));
+    asked.addEventListener("error", reject);
+    asked.send(body);
+  });
+}
+
+function expectBot() {
+  if (state !== "agent" && state !== "queued") showTyping(say.typingBot);
 }
 
 async function post(item) {
   if (item.busy) return;
   item.busy = true;
   item.querySelector(".trouble")?.remove();
-  if (state !== "agent" && state !== "queued") showTyping(say.typingBot);
+  if (!item.file) expectBot();
   try {
-    const answer = await fetch(`/chat/messages${location.search}`, { method: "POST", headers, body: JSON.stringify(item.unsent) });
+    const answer = item.file ? await upload(item)
+      : await fetch(`/chat/messages${location.search}`, { method: "POST", headers, body: JSON.stringify(item.unsent) });
     if (!answer.ok) {
       const { error, code } = await answer.json().catch(() => ({}));
       trouble(item, error, code === "too_fast" || answer.status >= 500);
     } else {
       item.classList.remove("unsent");
+      item.querySelector("progress")?.remove();
     }
   } catch {
     trouble(item, "", true);
@@ -185,6 +232,16 @@ function trouble(item, reason, again) {
   }
   item.append(told);
   toEnd();
+  if (!again && item.file) leaveOut(item);
+}
+
+// A file that is not taken: what was written to it goes without it.
+function leaveOut(item) {
+  const said = item.querySelector(".words");
+  said.hidden = true;
+  said.textContent = "";
+  item.file = undefined;
+  if (item.unsent.text) send(item.unsent.text);
 }
 
 function retryAll() {
@@ -194,17 +251,24 @@ function retryAll() {
 form.addEventListener("submit", (event) => {
   event.preventDefault();
   const text = words.value.trim();
-  if (!text) return;
+  const files = [...picked.children];
+  if (!text && !files.length) return;
   if ([...text].length > Number(say.max)) {
     status.textContent = say.tooLong;
     words.focus();
     return;
   }
   words.value = "";
-  offer([]);
-  send(text);
+  picked.replaceChildren();
+  problem.hidden = true;
+  if (text) offer([]);
+  const last = files.pop(); // what was written goes with it, so that the answer is to the words
+  for (const each of files) send("", each);
+  send(text, last);
   words.focus();
 });
+
+addEventListener("beforeunload", (event) => { if ([...lines.querySelectorAll(".unsent")].some(({ file }) => file)) event.preventDefault(); });
 
 let told = -Infinity;
 words.addEventListener("input", () => {

@@ -1,0 +1,71 @@
+"""Files in the customer's chat: what they send there, and what of it their own page shows again."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, HTTPException, Request
+from starlette.responses import JSONResponse, Response
+
+from bot.core.media import mark
+from bot.core.words import ChannelName, Incoming
+from bot.services.centre import Centre
+from bot.services.conversation import inbox, media, webchat
+from bot.services.delivery.pace import PerAddress
+from bot.web.chat import CLIENT_ID, OURS, chosen, problem, spoken, visitor
+from bot.web.files import OURS_ALONE, hand_over
+from bot.web.uploads import Upload, UploadRefusedError, upload
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.post(webchat.FILES)
+async def send(request: Request) -> Response:
+    """{client_id, text, file} as a form: one file with what was written to it, taken once however often it is sent."""
+    centre: Centre = request.app.state.centre
+    token = visitor(request)
+    if token is None or OURS not in request.headers:
+        return problem(request, "no_visitor")
+    limiter: PerAddress = request.app.state.chat_limiter
+    if not await limiter.allows(token, centre.library.current.policies):
+        return problem(request, "too_fast")
+    try:
+        async with upload(request) as given:
+            return await _take(request, centre, token, given)
+    except UploadRefusedError as refused:
+        return problem(request, refused.code)
+    except inbox.TooLongError:
+        return problem(request, "too_long")
+
+
+async def _take(request: Request, centre: Centre, token: str, given: Upload) -> Response:
+    """What is proved is kept, then committed as a line. Where the commit's fate is not known the file stays, for a row
+    may refer to it."""
+    client, words = given.fields.get("client_id", ""), inbox.clean(given.fields.get("text", ""))
+    if not CLIENT_ID.fullmatch(client):
+        return problem(request, "malformed")
+    kept = await given.keep(media.folder(centre))
+    incoming = Incoming(
+        channel=ChannelName.WEBCHAT,
+        address=token,
+        provider_id=webchat.provider_id(centre.db.vault.blind("webchat visitor", token), client),
+        text=words or mark(kept.kind, kept.name),
+        language=chosen(request) or spoken(words),
+        spoken=request.app.state.look.language(request),
+        aside="" if words else "media",
+        attachments=(kept,),
+    )
+    receipt = await inbox.receive(centre, incoming)
+    if receipt.repeated:
+        await media.remove(centre, kept.file)
+    return JSONResponse({"state": receipt.state, "repeated": receipt.repeated})
+
+
+@router.get(webchat.FILES + "/{attachment_id}")
+async def show(request: Request, attachment_id: int) -> Response:
+    """404 where this visitor sent no such file."""
+    centre: Centre = request.app.state.centre
+    token = visitor(request)
+    file = await centre.db.read(lambda session: webchat.own_file(session, token, attachment_id)) if token else None
+    path = media.path_of(centre, file) if file is not None else None
+    if file is None or path is None:
+        raise HTTPException(404)
+    return hand_over(path, file, OURS_ALONE)
