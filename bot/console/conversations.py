@@ -36,9 +36,10 @@ from bot.console.shared import shared_of
 from bot.core.media import ENDINGS, MAX_BYTES, TYPES
 from bot.core.retention import HoldSubject
 from bot.services import audit
-from bot.services.conversation import conversations
-from bot.services.conversation.conversations import MAX_TEXT, Line
+from bot.services.conversation import transcript
+from bot.services.conversation.conversations import MAX_TEXT
 from bot.services.conversation.inbox import TooLongError, clean
+from bot.services.conversation.transcript import Line
 from bot.services.desk import agent_lines, escalations, spokesperson
 from bot.services.desk.agent_lines import Standing, Typed, Written
 from bot.services.desk.wrap_up import WRAP_UPS
@@ -85,7 +86,7 @@ class Lines:
 
 async def _lines(request: Request, conversation_id: int, after: int, *, standing: bool = True) -> Lines:
     def read(session: Session) -> Lines:
-        new = conversations.transcript(session, conversation_id, after, private=True)
+        new = transcript.transcript(session, conversation_id, after, private=True)
         people = names_of_staff(session, {line.staff_id for line in new if line.staff_id is not None})
         return Lines(new, agent_lines.standings(session, conversation_id) if standing else {}, people)
 

@@ -23,8 +23,8 @@ from starlette.responses import JSONResponse
 
 from bot.core.words import Author, ChannelName, Incoming, Language, Say
 from bot.services.centre import Centre
-from bot.services.conversation import conversations, inbox, media
-from bot.services.conversation.conversations import Line
+from bot.services.conversation import inbox, media, transcript
+from bot.services.conversation.transcript import Line
 from bot.services.delivery.pace import PerAddress
 from bot.services.desk import agent_lines
 from bot.web.bodies import read_at_most
@@ -73,7 +73,7 @@ async def messages(
     """The lines of a sender's open conversation after a sequence number, people's included, with their files and what
     they quote."""
     centre: Centre = request.app.state.centre
-    lines = await centre.db.read(lambda s: conversations.lines_at(s, ChannelName.REST, sender, after))
+    lines = await centre.db.read(lambda s: transcript.lines_at(s, ChannelName.REST, sender, after))
     answer = JSONResponse([_read_line(centre, line) for line in lines])
     if any(line.author is Author.AGENT for line in lines):
         await centre.db.write(lambda s: agent_lines.seen_at(s, ChannelName.REST, sender, lines[-1].seq))

@@ -19,7 +19,8 @@ from bot.core.words import (
 )
 from bot.services.centre import Centre
 from bot.services.conversation import inbox
-from bot.services.conversation.conversations import hold, save, transcript
+from bot.services.conversation.conversations import hold, save
+from bot.services.conversation.transcript import transcript
 from bot.services.desk import agent_lines, escalations, handoff
 from bot.services.escalation import alerts
 from bot.services.refusal import RefusedError

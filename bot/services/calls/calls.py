@@ -33,7 +33,8 @@ from bot.services import gate, i18n
 from bot.services.calls import agent_first, attempts, callbacks
 from bot.services.centre import Centre
 from bot.services.conversation import talk
-from bot.services.conversation.conversations import Held, add_lines, hold, save, transcript
+from bot.services.conversation.conversations import Held, add_lines, hold, save
+from bot.services.conversation.transcript import transcript
 from bot.services.desk import handoff
 from bot.services.i18n import N_
 from store.db import touch

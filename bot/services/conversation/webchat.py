@@ -18,7 +18,8 @@ from bot.core.words import Author, ChannelName, ConversationState, Language
 from bot.services import contacts
 from bot.services.centre import Centre
 from bot.services.conversation import asides, media, talk
-from bot.services.conversation.conversations import Quote, files_of, find_open, is_wordless, open_at, quotes, save
+from bot.services.conversation.conversations import find_open, open_at, save
+from bot.services.conversation.transcript import Quote, files_of, is_wordless, quotes
 from bot.services.desk import agent_lines
 from store.db import vault_of
 from store.tables import Attachment, Conversation, Message, Staff

@@ -20,7 +20,8 @@ from bot.core.media import Enclosure, mark
 from bot.core.words import Author, ChannelName, DeliveryState, Say
 from bot.services.centre import Centre
 from bot.services.conversation import media, talk
-from bot.services.conversation.conversations import FILE, Held, add_lines, find_open, save
+from bot.services.conversation.conversations import Held, add_lines, find_open, save
+from bot.services.conversation.transcript import FILE
 from bot.services.delivery import outbox
 from bot.services.desk import escalations
 from bot.services.refusal import RefusedError
