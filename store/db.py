@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
@@ -215,6 +215,19 @@ def count_anew(session: Session, *tables: Any) -> None:
     if connection.dialect.name == "postgresql":
         for table in tables:
             connection.exec_driver_sql(f"ANALYZE {table.__tablename__}")
+
+
+def count_grown(session: Session, *tables: Any) -> None:
+    """`count_anew` for those of these tables that have changed so much that what was counted last says nothing."""
+    if session.connection().dialect.name == "postgresql":
+        grown = session.scalars(_GROWN, {"names": [table.__tablename__ for table in tables]}).all()
+        count_anew(session, *(table for table in tables if table.__tablename__ in grown))
+
+
+_GROWN = text(
+    "SELECT s.relname FROM pg_stat_user_tables s JOIN pg_class c ON c.oid = s.relid "
+    "WHERE s.relname = ANY (:names) AND s.n_mod_since_analyze > greatest(3 * c.reltuples, 1000)"
+)
 
 
 class _Savepoints(DefaultDialect):

@@ -65,12 +65,6 @@ class Delivery(Base):
             sqlite_where=text("state = 'queued'"),
             postgresql_where=text("state = 'queued'"),
         ),
-        Index(
-            "ix_delivery_not_before",
-            "not_before",
-            sqlite_where=text("state = 'queued'"),
-            postgresql_where=text("state = 'queued'"),
-        ),
         _where_there_is_one("ix_delivery_escalation_id", "escalation_id"),
         Index(
             "ix_delivery_lease_until",

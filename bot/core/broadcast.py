@@ -115,9 +115,9 @@ def outcome_of(deliveries: Iterable[DeliveryState], *, acknowledged: bool, reach
     """A recipient's one outcome. `reachable`: there is, or was, an address to try."""
     if acknowledged:
         return Outcome.ACKNOWLEDGED
-    states = sorted(deliveries, key=BEST_FIRST.index)
-    if states:
-        return OUTCOMES[states[0]]
+    best = min(deliveries, key=BEST_FIRST.index, default=None)
+    if best is not None:
+        return OUTCOMES[best]
     return Outcome.PENDING if reachable else Outcome.UNREACHABLE
 
 

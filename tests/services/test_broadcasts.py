@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
 from bot.core.policy import Bilingual
 from bot.core.words import (
@@ -76,6 +77,16 @@ async def test_a_crash_between_two_pages_loses_and_doubles_nothing(outage: Outag
 
     keys = [delivery.dedupe_key for delivery in outage.deliveries(notice)]
     assert len(keys) == len(set(keys)) == 5
+
+
+def test_each_page_wakes_whoever_found_the_broadcast_locked(outage: Outage) -> None:
+    notice = outage.launched()
+
+    def page(session: Session) -> bool:
+        flights.fan_out(session, outage.centre, notice, outage.now, page=2)
+        return flights.TOPIC in session.info["topics"]  # what the commit wakes
+
+    assert [outage.write(page) for _ in range(3)] == [True, True, False]
 
 
 async def test_the_author_cannot_approve_and_the_database_would_refuse_it_too(outage: Outage) -> None:

@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from bot.core.words import Language
-from store.db import Database
+from store.db import Database, count_grown
 from store.many import among, assume, insert_each, update_each
 from store.tables import Contact, Staff
 
@@ -88,3 +88,23 @@ async def test_among_many_only_the_named_are_found(db: Database, wanted: set[str
         return set(session.scalars(select(Staff.username).where(among(Staff.id, ids), Staff.active)))
 
     assert await db.read(work) == wanted
+
+
+async def test_a_table_that_has_grown_is_counted_and_then_let_be(db: Database) -> None:
+    def counted(session: Session) -> float:
+        count_grown(session, Staff)
+        return float(session.scalar(text("SELECT reltuples FROM pg_class WHERE relname = 'staff'")) or 0)
+
+    if db.is_sqlite:
+        await db.write(lambda s: count_grown(s, Staff))  # it plans without counting
+        return
+    people = [someone(f"person {number}") for number in range(1_200)]
+
+    def grow(session: Session) -> None:
+        insert_each(session, Staff, people)
+        session.execute(text("SELECT pg_stat_force_next_flush()"))
+
+    await db.write(grow)
+    assert await db.write(counted) == len(people)
+    await db.write(lambda s: insert_each(s, Staff, [someone("one more")]))
+    assert await db.write(counted) == len(people)

@@ -27,12 +27,13 @@ from bot.services.contacts import survivor
 from bot.services.delivery.outbox import OWN_PAGES
 from bot.services.escalation import alerts
 from bot.services.i18n import N_, text
-from store.db import touch
+from store.db import count_grown, touch
 from store.many import among
-from store.tables import Broadcast, BroadcastRecipient, Contact, Delivery, Message, Staff, StaffRole
+from store.tables import Broadcast, BroadcastRecipient, Contact, Conversation, Delivery, Message, Staff, StaffRole
 
 PAGE = 1000  # recipients fanned out in one transaction
 CLIMB = 100
+GROWING = (BroadcastRecipient, Delivery, Conversation, Message)  # by as many rows as a broadcast has people
 TOPIC = "launched"  # wakes the fan-out
 LESS_THAN_SENDING = BEST_FIRST_OUTCOMES[BEST_FIRST_OUTCOMES.index(Outcome.SENDING) + 1 :]
 LEFT_US = frozenset({DeliveryState.ACCEPTED, DeliveryState.DELIVERED, DeliveryState.READ, DeliveryState.UNKNOWN})
@@ -223,9 +224,12 @@ def fan_out(session: Session, centre: Centre, broadcast_id: int, now: datetime, 
     recipients = locked(session, ahead.order_by(BroadcastRecipient.id).limit(page))
     flight = Flight.of(session, centre, broadcast, {each.contact_id for each in recipients})
     advance(session, flight, recipients, now)
+    count_grown(session, *GROWING)
     if recipients:
         broadcast.cursor = recipients[-1].id
     broadcast.fanned_out = len(recipients) < page
+    if not broadcast.fanned_out:
+        touch(session, TOPIC)  # whoever found it locked has gone back to waiting
     touch(session, f"broadcast:{broadcast_id}")
     return len(recipients)
 

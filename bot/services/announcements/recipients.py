@@ -99,24 +99,24 @@ def people(session: Session, broadcast: Broadcast, contact_ids: Collection[int])
     rows = session.execute(
         select(Contact.id, Contact.language, Contact.merged_into_id).where(among(Contact.id, contact_ids))
     ).all()
-    homes = {row.id: survivor(session, row.id) if row.merged_into_id else row.id for row in rows}
+    homes = {each: survivor(session, each) if merged else each for each, _, merged in rows}
     reaches = reaches_of(session, frozenset(homes.values()))
     favourites = _favourites(session, broadcast, contact_ids)
     return {
-        row.id: Person(homes[row.id], row.language, tuple(reaches.get(homes[row.id], ())), favourites.get(row.id))
-        for row in rows
+        each: Person(homes[each], language, tuple(reaches.get(homes[each], ())), favourites.get(each))
+        for each, language, _ in rows
     }
 
 
 def reaches_of(session: Session, contact_ids: Collection[int]) -> Mapping[int, Sequence[Reach]]:
     """Every address of these contacts, the preferred first."""
     found: defaultdict[int, list[Reach]] = defaultdict(list)
-    for row in session.execute(
+    for contact_id, address_id, channel, reachable in session.execute(
         select(Address.contact_id, Address.id, Address.channel, Address.reachable)
         .where(among(Address.contact_id, contact_ids))
         .order_by(Address.contact_id, Address.rank, Address.id)
     ):
-        found[row.contact_id].append(Reach(row.id, row.channel, row.reachable))
+        found[contact_id].append(Reach(address_id, channel, reachable))
     return found
 
 
@@ -149,12 +149,12 @@ def tried_of(session: Session, recipient_ids: Collection[int]) -> dict[int, list
     found: defaultdict[int, list[Tried]] = defaultdict(list)
     if not recipient_ids:
         return found
-    for row in session.execute(
+    for recipient_id, *sent in session.execute(
         select(Delivery.recipient_id, Delivery.address_id, Delivery.channel, Delivery.changed_at, Delivery.state)
         .where(among(Delivery.recipient_id, recipient_ids))
         .order_by(Delivery.id)
     ):
-        found[row.recipient_id].append(Tried(row.address_id, row.channel, row.changed_at, row.state))
+        found[recipient_id].append(Tried(*sent))
     return found
 
 
@@ -199,12 +199,10 @@ def advance(session: Session, flight: Flight, recipients: Sequence[Recipient], n
     tried = tried_of(session, [recipient.id for recipient in recipients if recipient.step])
     written = []
     for recipient in recipients:
-        before = replace(recipient)
+        before = recipient.outcome, recipient.step, recipient.due_at
         _advance(session, flight, recipient, flight.people[recipient.contact_id], tried[recipient.id], now)
-        if recipient != before:
-            written.append(
-                {name: getattr(recipient, name) for name in ("id", "outcome", "step", "due_at", "changed_at")}
-            )
+        if before != (recipient.outcome, recipient.step, recipient.due_at):
+            written.append({name: getattr(recipient, name) for name in WRITTEN})
     _put_on_pages(session, flight, recipients, now)
     outbox.put_all(session, flight.made)
     flight.made.clear()

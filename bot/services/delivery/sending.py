@@ -81,7 +81,8 @@ class Sender:
 async def ask_channel(channel: Channel, out: Outgoing) -> Answer:
     """What the provider answers; Unsure where that is not known in time."""
     try:
-        return await asyncio.wait_for(channel.send(out), SEND_WITHIN)
+        async with asyncio.timeout(SEND_WITHIN):
+            return await channel.send(out)
     except (Rejected, TryLater, Unsure) as answer:
         return answer
     except TimeoutError:
