@@ -37,25 +37,25 @@ async def send(request: Request) -> Response:
 
 
 async def _take(request: Request, centre: Centre, token: str, given: Upload) -> Response:
-    """What is proved is kept, then committed as a line. Where the commit's fate is not known the file stays, for a row
-    may refer to it."""
+    """What is proved is kept, then committed as a line. Its name on the disk comes from the line's, so that what is
+    sent again after a crash between the two lies there once; a line that is known changes nothing any more."""
     client, words = given.fields.get("client_id", ""), inbox.clean(given.fields.get("text", ""))
     if not CLIENT_ID.fullmatch(client):
         return problem(request, "malformed")
-    kept = await given.keep(media.folder(centre))
+    vault = centre.db.vault
+    line = webchat.provider_id(vault.blind("webchat visitor", token), client)
+    known = await centre.db.read(lambda session: inbox.is_known(session, ChannelName.WEBCHAT, line))
     incoming = Incoming(
         channel=ChannelName.WEBCHAT,
         address=token,
-        provider_id=webchat.provider_id(centre.db.vault.blind("webchat visitor", token), client),
-        text=words or mark(kept.kind, kept.name),
+        provider_id=line,
+        text=words or mark(given.file.kind, given.file.name),
         language=chosen(request) or spoken(words),
         spoken=request.app.state.look.language(request),
         aside="" if words else "media",
-        attachments=(kept,),
+        attachments=() if known else (await given.keep(media.folder(centre), vault.blind(media.FOLDER, line)),),
     )
     receipt = await inbox.receive(centre, incoming)
-    if receipt.repeated:
-        await media.remove(centre, kept.file)
     return JSONResponse({"state": receipt.state, "repeated": receipt.repeated})
 
 

@@ -40,11 +40,12 @@ class Upload:
     fields: Mapping[str, str]
     content: BinaryIO
 
-    async def keep(self, folder: Path) -> Attachment:
-        """Writes it to disk for good, before any row refers to it. Raises UploadRefusedError("file_no_room")."""
+    async def keep(self, folder: Path, name: str = "") -> Attachment:
+        """Writes it to disk for good, before any row refers to it, by this `name` or a random one. Raises
+        UploadRefusedError("file_no_room")."""
         if not await asyncio.to_thread(_has_room, folder):
             raise UploadRefusedError("file_no_room")
-        return replace(self.file, file=await asyncio.to_thread(media.put, folder, self.content))
+        return replace(self.file, file=await asyncio.to_thread(media.put, folder, self.content, name))
 
 
 @asynccontextmanager

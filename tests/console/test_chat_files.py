@@ -98,22 +98,25 @@ async def test_a_file_sent_twice_is_one_line_and_one_file(house: House, visitor:
     assert len(attachments(house)) == len(on_disk(house)) == 1
 
 
-async def test_what_broke_after_the_commit_loses_no_file(
-    house: House, visitor: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("committed", [True, False])
+async def test_what_broke_around_the_commit_lies_there_once(
+    house: House, visitor: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, *, committed: bool
 ) -> None:
     receive = inbox.receive
 
     async def breaks(*given: object) -> None:
-        await receive(*given)  # type: ignore[arg-type]
+        if committed:
+            await receive(*given)  # type: ignore[arg-type]
         raise ConnectionError
 
     monkeypatch.setattr(inbox, "receive", breaks)
     with pytest.raises(ConnectionError):
         await send(visitor)
     monkeypatch.undo()
-    assert (await send(visitor)).json()["repeated"] is True
-    (kept,) = attachments(house)
-    assert [path.name for path in on_disk(house)] == [kept.file]
+    assert (await send(visitor)).json()["repeated"] is committed
+    assert (await send(visitor, PNG + b"something else")).json()["repeated"] is True
+    (kept,), (path,) = attachments(house), on_disk(house)
+    assert (path.name, path.read_bytes()) == (kept.file, PNG)
 
 
 @SQLITE

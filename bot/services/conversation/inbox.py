@@ -134,7 +134,7 @@ def _hold(session: Session, centre: Centre, incoming: Incoming, parsed: Language
     held = find_open(session, incoming.channel, incoming.address)
     if held is not None:
         return held
-    if session.scalar(_KNOWN, {"channel": incoming.channel, "provider_id": incoming.provider_id}) is not None:
+    if is_known(session, incoming.channel, incoming.provider_id):
         return None
     return open_at(
         session,
@@ -156,6 +156,11 @@ def _first_language(incoming: Incoming, parsed: Language | None) -> Language | N
 _KNOWN = select(Message.id).where(
     Message.channel == bindparam("channel"), Message.provider_id == bindparam("provider_id")
 )
+
+
+def is_known(session: Session, channel: ChannelName, provider_id: str) -> bool:
+    """Whether this message was stored before."""
+    return session.scalar(_KNOWN, {"channel": channel, "provider_id": provider_id}) is not None
 
 
 def _receive(
