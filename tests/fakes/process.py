@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 import multiprocessing
 import os
 import pkgutil
@@ -45,26 +46,24 @@ def _set(moment: Dies) -> None:
     where, _, name = moment.at.rpartition(".") if "." in moment.at.partition(":")[2] else moment.at.rpartition(":")
     owner = pkgutil.resolve_name(where)
     real: Callable[..., Any] = getattr(owner, name)
-    calls = 0
+    calls = itertools.count(1)
 
-    def now(done: bool) -> None:
-        nonlocal calls
-        calls += not done
-        if calls == moment.nth and done is moment.done:
+    def now(call: int, done: bool) -> None:
+        if (call, done) == (moment.nth, moment.done):
             os.kill(os.getpid(), signal.SIGKILL)
 
     @functools.wraps(real)
     def plain(*given: Any, **named: Any) -> Any:
-        now(False)
+        now(call := next(calls), False)
         result = real(*given, **named)
-        now(True)
+        now(call, True)
         return result
 
     @functools.wraps(real)
     async def waited(*given: Any, **named: Any) -> Any:
-        now(False)
+        now(call := next(calls), False)
         result = await real(*given, **named)
-        now(True)
+        now(call, True)
         return result
 
     setattr(owner, name, waited if inspect.iscoroutinefunction(real) else plain)
