@@ -49,22 +49,26 @@ async def rungs(house: House) -> list[int]:
     return [entry["rung"] for entry in await house.centre.db.read(lambda s: s.scalars(told).all())]
 
 
-@pytest.mark.parametrize("taken", [True, False], ids=["taken", "unheard"])
+TAKEN, UNHEARD = Callee(keys=("1",)), Callee("no-answer")
+
+
 @pytest.mark.parametrize(
-    "dies",
+    ("dies", "callee"),
     [
-        Dies("bot.services.escalation.ladders:_tell", done=True),  # not committed
-        Dies("bot.services.delivery.dispatch:_take"),
-        Dies(PLACE),
-        Dies(PLACE, done=True),
-        Dies("bot.services.delivery.sending:Sender.send_all", done=True),
+        (Dies("bot.services.escalation.ladders:_tell", done=True), TAKEN),  # not committed
+        (Dies("bot.services.delivery.dispatch:_take"), TAKEN),
+        (Dies(PLACE), TAKEN),
+        (Dies(PLACE), UNHEARD),
+        (Dies(PLACE, done=True), TAKEN),
+        (Dies(PLACE, done=True), UNHEARD),
+        (Dies("bot.services.delivery.sending:Sender.send_all", done=True), TAKEN),
     ],
-    ids=["decided", "queued", "claimed", "placed", "ringing"],
+    ids=["decided", "queued", "claimed", "claimed-unheard", "placed", "placed-unheard", "ringing"],
 )
 async def test_an_alert_rings_once_and_the_ladder_goes_on(
-    house: House, twilio: Twilio, program: Hotline, dies: Dies, taken: bool
+    house: House, twilio: Twilio, program: Hotline, dies: Dies, callee: Callee
 ) -> None:
-    twilio.callees[SUPERVISOR] = Callee(keys=("1",)) if taken else Callee("no-answer")
+    twilio.callees[SUPERVISOR], taken = callee, callee is TAKEN
     await house.centre.db.write(lambda s: complain(s, house))
     await house.settle()
     before = await rungs(house)
