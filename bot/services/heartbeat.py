@@ -34,7 +34,7 @@ from bot.services.escalation import ladders, roster
 from bot.services.facts import facts
 from bot.services.incidents import incident_steps
 from bot.services.plans import followups, import_jobs, planned_messages
-from bot.services.sandbox import callees, sandbox
+from bot.services.sandbox import callees, unattended
 from bot.services.sandbox.callees import Callees
 
 log = structlog.get_logger()
@@ -66,7 +66,7 @@ TICKS: Sequence[tuple[str, Tick]] = (
     ("case_clocks", case_clocks.tick),
     ("occupancy", occupancy.tick),
     ("roster", roster.tick),
-    ("phones", sandbox.tick),
+    ("phones", unattended.tick),
     ("imports", import_jobs.tick),
 )
 """Each handles a page of its due rows in one short transaction and says how many there were."""

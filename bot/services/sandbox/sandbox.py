@@ -11,11 +11,11 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 
 import structlog
-from sqlalchemy import and_, or_, select
+from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -34,11 +34,9 @@ from store.db import touch, vault_of
 from store.tables import Address, Contact, SandboxCall, SandboxText, Staff, StaffNumber
 
 log = structlog.get_logger()
-GONE_AFTER = timedelta(minutes=3)  # a call nobody took a step of has been left: its page was closed
 MAX_HOPS = 8  # documents fetched between two things heard
 TEXTS = 50  # of a phone that are shown
 PHONES = 12  # that are offered
-PAGE = 100
 SPEECH = 1000  # characters of one thing said
 REPORTS = {
     CallState.COMPLETED: DeliveryState.HEARD,
@@ -394,27 +392,3 @@ def of_phone(session: Session, call_id: int, blind: str) -> bool:
         session.scalar(select(SandboxCall.id).where(SandboxCall.id == call_id, SandboxCall.phone_blind == blind))
         is not None
     )
-
-
-# ── what time does ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def tick(session: Session, centre: Centre, _now: datetime) -> int:
-    """Ends calls that rang long enough, and calls whose page is gone; gives how many."""
-    machine, rings = centre.clock.machine(), centre.library.current.policies.calls.ring
-    left = session.scalars(
-        select(SandboxCall)
-        .where(
-            UP,
-            or_(
-                and_(SandboxCall.state == CallState.RINGING, SandboxCall.changed_at <= machine - rings),
-                SandboxCall.changed_at <= machine - GONE_AFTER,
-            ),
-        )
-        .limit(PAGE)
-        .with_for_update(skip_locked=True)
-    ).all()
-    for call in left:
-        ringing = call.state is CallState.RINGING
-        end(session, centre, call, CallState.NO_ANSWER if ringing else CallState.COMPLETED)
-    return len(left)
