@@ -32,7 +32,7 @@ from bot.services.delivery import outbox
 from bot.services.desk.wrap_up import SILENT
 from bot.services.plans import followups
 from bot.services.plans.planning import Occurrence
-from bot.services.sandbox import sandbox
+from bot.services.sandbox import sandbox, unattended
 from bot.services.sandbox.callees import PATIENCE, Callees, Manner
 from bot.services.sandbox.callees import play as play_callees
 from store.tables import Address, CallAttempt, Callback, Contact, Conversation, Delivery, Message, Staff
@@ -166,7 +166,7 @@ async def test_who_spoke_and_then_falls_silent_is_put_through(house: House, pati
 
 async def test_a_page_that_is_gone_ends_its_call(house: House, patient: Handset) -> None:
     await patient.answer()
-    house.clock.skip(sandbox.GONE_AFTER + timedelta(seconds=1))
+    house.clock.skip(unattended.GONE_AFTER + timedelta(seconds=1))
     await house.settle()
     assert await patient.state() is CallState.COMPLETED
     assert (await one(house, select(CallAttempt))).disposition is Disposition.PARTLY_COMPLETED
