@@ -50,7 +50,8 @@ def test_picked_pasted_dropped_removed_and_seen_at_the_desk(new_page: NewPage, s
     write(agent, "请拍张照片给我看看")
     heard(chat, "请拍张照片给我看看")
 
-    chat.locator("#files").set_input_files(written(tmp_path, 漏水_png=PNG, 合同_pdf=b"%PDF-1.7", 游戏_exe=b"MZ"))
+    photo = chat.screenshot()
+    chat.locator("#files").set_input_files(written(tmp_path, 漏水_png=photo, 合同_pdf=b"%PDF-1.7", 游戏_exe=b"MZ"))
     expect(chat.locator("#problem")).to_contain_text("游戏.exe")
     expect(chat.locator("#words")).to_be_focused()
     paste(chat, PNG, "截图.png", "image/png")
@@ -73,14 +74,15 @@ def test_picked_pasted_dropped_removed_and_seen_at_the_desk(new_page: NewPage, s
     expect(theirs.locator(".file img")).to_have_count(2)
     expect(theirs.locator(".file a", has_text="合同.pdf")).to_have_count(1)
     expect(theirs.filter(has_text="就是这个阀门").locator(".file img")).to_have_count(1)
-    loaded = agent.locator(".line.customer .file img").first
-    expect(loaded).to_have_js_property("naturalWidth", 1)
+    for picture in theirs.locator(".file img").all():
+        expect(picture).to_have_js_property("complete", True)
+    expect(theirs.last).to_be_in_viewport(ratio=1)  # pictures that took their room pushed nothing out of sight
 
     # after a reload the page shows what it sent, large when it is pressed, and goes on where it stood
     chat.reload()
     expect(chat.locator(SENT).locator(".file img")).to_have_count(2)
     chat.locator(SENT).locator(".file img").first.click()
-    expect(chat.locator("#picture img")).to_have_js_property("naturalWidth", 1)
+    expect(chat.locator("#picture img")).to_have_js_property("naturalWidth", 390)
     with chat.expect_download() as saved:
         chat.locator("#picture a").click()
     assert saved.value.suggested_filename == "漏水.png"

@@ -73,12 +73,12 @@ function patch(section, html) {
 
 // ── lines ──
 const lines = document.getElementById("lines");
+let follows = true; // whoever reads is at the end, and stays there
 const toEnd = () => { if (lines) lines.scrollTop = lines.scrollHeight; };
 function addLine({ seq, html, author }) {
   if (!lines || lines.querySelector(`[data-seq="${seq}"]`)) return;
-  const near = lines.scrollHeight - lines.scrollTop - lines.clientHeight < 120;
   lines.insertAdjacentHTML("beforeend", html);
-  if (near) toEnd();
+  if (follows) toEnd();
   else document.querySelector("[data-newer]")?.toggleAttribute("hidden", false);
   if (author === "customer") showTyping(false);
   if (author !== "bot") arrived(lines.lastElementChild.querySelector(".words")?.textContent ?? "");
@@ -91,8 +91,10 @@ function showStanding(line, html) {
 const arrived = (words) => document.dispatchEvent(new CustomEvent("hotline:arrived", { detail: words.trim() }));
 document.querySelector("[data-newer]")?.addEventListener("click", toEnd);
 lines?.addEventListener("scroll", () => {
-  if (lines.scrollHeight - lines.scrollTop - lines.clientHeight < 60) document.querySelector("[data-newer]").hidden = true;
+  follows = lines.scrollHeight - lines.scrollTop - lines.clientHeight < 120;
+  if (follows) document.querySelector("[data-newer]").hidden = true;
 });
+lines?.addEventListener("load", () => { if (follows) toEnd(); }, true); // a picture takes its room when it is there
 let typingEnds;
 function showTyping(yes) {
   const sign = document.querySelector("[data-typing]");
