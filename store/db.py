@@ -208,20 +208,14 @@ def touch(session: Session, *topics: str) -> None:
     session.info["topics"].update(topics)
 
 
-def count_anew(session: Session, *tables: Any) -> None:
-    """After many new rows: PostgreSQL plans by what it counted last, and takes a table that has grown since for small;
-    its own round comes a minute later, or never where an operator switched it off. SQLite plans without counting."""
+def count_grown(session: Session, *tables: Any) -> None:
+    """While many rows come in: PostgreSQL plans by what it counted last, and takes a table that has grown since for
+    small; its own round comes a minute later, or never where an operator switched it off. So those of these tables are
+    counted anew of which the last count says nothing any more. SQLite plans without counting."""
     connection = session.connection()
     if connection.dialect.name == "postgresql":
-        for table in tables:
-            connection.exec_driver_sql(f"ANALYZE {table.__tablename__}")
-
-
-def count_grown(session: Session, *tables: Any) -> None:
-    """`count_anew` for those of these tables that have changed so much that what was counted last says nothing."""
-    if session.connection().dialect.name == "postgresql":
-        grown = session.scalars(_GROWN, {"names": [table.__tablename__ for table in tables]}).all()
-        count_anew(session, *(table for table in tables if table.__tablename__ in grown))
+        for name in session.scalars(_GROWN, {"names": [table.__tablename__ for table in tables]}):
+            connection.exec_driver_sql(f"ANALYZE {name}")
 
 
 _GROWN = text(

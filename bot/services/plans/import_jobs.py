@@ -29,13 +29,13 @@ from bot.services.plans.imports import Imported
 from bot.services.plans.planning import Occurrence, Owed
 from bot.services.plans.visit_lists import COLUMNS, Problem, Row, Table, missing, occurrence, proposed, row_of
 from bot.services.refusal import RefusedError
-from store.db import count_anew, touch, vault_of
+from store.db import count_grown, touch, vault_of
 from store.tables import Address, Callback, Contact, Event, ImportJob, ImportPage, ImportState, Staff
 
 log = structlog.get_logger()
 TOPIC = "imports"
 PAGE = imports.PAGE
-COUNTED = frozenset({1, 4, 16, 64})  # pages after which the database counts what has been added
+GROWING = (Contact, Address, Event, Callback)  # by a row or more for each of a list's
 CHECKED = 2000  # rows a preview reads; the others are looked at while they load
 PLANNED_FOR = timedelta(minutes=5)  # pages within it are planned as of the same moment
 DRAFT_FOR = timedelta(days=1)  # a file nobody confirmed
@@ -206,8 +206,7 @@ def tick(session: Session, centre: Centre, now: datetime) -> int:
     if lines:
         _take(session, centre, job, lines, now)
     job.cursor += 1
-    if job.cursor in COUNTED:
-        count_anew(session, Contact, Address, Event, Callback)
+    count_grown(session, *GROWING)
     if job.cursor * PAGE >= job.lines:
         _finish(session, job, ImportState.DONE, now)
     touch(session, TOPIC)
