@@ -25,6 +25,7 @@ from bot.core.arrivals import Moved
 from bot.core.words import Channel, ChannelName, Closes
 from bot.reports import delivery, exporting
 from bot.services import demo, demo_week, reload, sealing, watch
+from bot.services.calls import unreported
 from bot.services.centre import Centre
 from bot.services.conversation import branches, media, messenger, polling
 from bot.services.delivery import outbox
@@ -91,6 +92,7 @@ def create_app(centre: Centre, *, heartbeat: bool = True) -> FastAPI:
             centre,
             (
                 Errand("watch", watch.sweep),
+                Errand("unreported_calls", unreported.look),
                 Errand("daily_report", delivery.daily),
                 Errand("next_steps", next_steps.remind),
                 Errand("exports", exporting.make, exporting.EVERY),

@@ -4,7 +4,8 @@ Another carrier is another file that fills `Carrier`, and a line in the app that
 names one. `render` makes its document of what the services want said (`Next`, bot/core/telephone.py); one that plays
 TwiML takes bot/channels/twiml.py for it. What it asks and reports comes in through `Switchboard`: it maps its own
 addresses and words to those there. Optional abilities are protocols of their own: `HasWebhooks` (it reports over HTTP),
-`HasMedia` (it keeps pictures and recordings for us), `Turns` (it can change a call that is up).
+`HasMedia` (it keeps pictures and recordings for us), `Turns` (it can change a call that is up), `Keeps` (it can be
+asked how far a call is).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Protocol, runtime_checkable
 
 from fastapi import APIRouter
 
-from bot.core.telephone import Next, Switchboard
+from bot.core.telephone import CallState, Next, Switchboard
 from bot.core.words import Language, Outgoing, Report, Say, Sent
 
 
@@ -52,6 +53,15 @@ class Turns(Carrier, Protocol):
 
     async def turn(self, call_sid: str, url: str) -> None:
         """As `Speaks` (bot/core/telephone.py). Raises TryLater or Unsure."""
+        ...
+
+
+@runtime_checkable
+class Keeps(Carrier, Protocol):
+    """A carrier that keeps a record of each call, also of those that came in."""
+
+    async def how_far(self, call_sid: str) -> CallState:
+        """As `Follows` (bot/core/telephone.py)."""
         ...
 
 

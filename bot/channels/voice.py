@@ -8,8 +8,8 @@ from datetime import datetime
 from fastapi import APIRouter
 
 from bot.channels import menu
-from bot.channels.carrier import Carrier, HasMedia, HasWebhooks, Turns
-from bot.core.telephone import Next, Switchboard
+from bot.channels.carrier import Carrier, HasMedia, HasWebhooks, Keeps, Turns
+from bot.core.telephone import CallState, Next, Switchboard
 from bot.core.words import Can, ChannelName, Language, Outgoing, Rejected, Report, Say, Sent
 
 
@@ -40,6 +40,10 @@ class VoiceChannel:
         """A call that is up goes on at `url`; only a carrier that `Turns` ever needs it."""
         if isinstance(self._carrier, Turns):
             await self._carrier.turn(call_sid, url)
+
+    async def how_far(self, call_sid: str) -> CallState | None:
+        """How far the carrier says a call is; None where it keeps no record."""
+        return await self._carrier.how_far(call_sid) if isinstance(self._carrier, Keeps) else None
 
     async def fetch(self, source: str, limit: int) -> bytes:
         """A file of the carrier's. Raises Rejected, TryLater or Unsure."""

@@ -127,6 +127,15 @@ FAILURES: Mapping[CallState, str] = {
 """What a call that reached nobody is called in its delivery's `error`."""
 
 
+@runtime_checkable
+class Follows(Channel, Protocol):
+    """A channel that can be asked how far a call is."""
+
+    async def how_far(self, call_sid: str) -> CallState | None:
+        """None where it cannot say. Raises Rejected (no such call), TryLater or Unsure."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class CallReport:
     """A carrier's word on a call, possibly late, repeated or out of order. `delivery_id` None: the customer called us.

@@ -28,6 +28,7 @@ from bot.core.words import (
     TryLater,
 )
 from bot.services import contacts, merging
+from bot.services.calls import unreported
 from bot.services.conversation import media
 from bot.services.conversation.conversations import open_at
 from bot.services.delivery import dispatch, outbox
@@ -590,3 +591,44 @@ async def test_a_wrong_token_keeps_calls_for_later(settings: Settings, twilio: T
         assert twilio.calls == []
     finally:
         await carrier.close()
+
+
+# ── calls whose end nobody told ──
+
+
+@pytest.mark.parametrize(
+    ("ended", "state", "disposition"),
+    [
+        ("no-answer", DeliveryState.FAILED, Disposition.NO_ANSWER),
+        ("busy", DeliveryState.FAILED, Disposition.BUSY),
+        ("completed", DeliveryState.HEARD, Disposition.FAILED),  # somebody answered, and nobody spoke with them
+        ("in-progress", DeliveryState.ACCEPTED, None),
+        ("ringing", DeliveryState.ACCEPTED, None),
+    ],
+)
+async def test_a_call_whose_end_was_not_told_is_asked_about(
+    phone: House, twilio: Twilio, ended: str, state: DeliveryState, disposition: Disposition | None
+) -> None:
+    await call_owed(phone)
+    (call,) = twilio.calls
+    call["status"] = ended
+    assert await unreported.look(phone.centre) == 0  # a call may ring for a while
+    await phone.advance(minutes=4)
+    assert await unreported.look(phone.centre) == int(disposition is not None)
+    assert (await delivery(phone)).state is state
+    assert await attempts(phone) == [disposition]
+    assert await unreported.look(phone.centre) == 0
+    await phone.advance(minutes=1)
+    assert len(twilio.calls) == 1
+
+
+async def test_a_caller_who_hung_up_unheard_leaves_the_line(phone: House, twilio: Twilio) -> None:
+    twilio.others["CA7"] = "in-progress"
+    form = {"CallSid": "CA7", "CallStatus": "ringing", "Direction": "inbound", "From": "+8619900000101"}
+    await twilio.post(VOICE, form)
+    await phone.advance(minutes=4)
+    assert await unreported.look(phone.centre) == 0
+    twilio.others["CA7"] = "completed"
+    assert await unreported.look(phone.centre) == 1
+    assert (await one(phone, select(Conversation))).state is ConversationState.CLOSED
+    assert await unreported.look(phone.centre) == 0

@@ -20,6 +20,7 @@ from bot.core.words import (
     Presence,
     Purpose,
 )
+from bot.services.calls import unreported
 from bot.services.calls.agent_phones import OVER
 from bot.services.escalation import roster
 from bot.services.plans import followups
@@ -90,6 +91,30 @@ async def test_an_agent_is_rung_for_a_callback(house: House, twilio: Twilio, pro
     assert (await house.centre.db.read(lambda s: s.scalars(select(Callback)).one())).state is CallbackState.DONE
 
 
+async def test_an_agent_who_was_rung_while_we_were_gone_is_rung_again(
+    house: House, twilio: Twilio, program: Hotline
+) -> None:
+    """They answered and heard nothing, and nobody told us: the callback waits for nobody."""
+    twilio.callees |= {AGENT: Callee(keys=("1",)), PATIENT: Callee()}
+    await house.centre.db.write(lambda s: [online(s, house), owe(s, house)])
+    house.clock.advance(AFTERNOON)
+    rings = Dies("bot.services.delivery.sending:Sender.send_all", done=True)
+    await asyncio.to_thread(program.serve, at=house.clock.now(), dies=rings)
+    await asyncio.to_thread(program.died)
+    twilio.calls[0]["status"] = "completed"
+    house.clock.set(program.now())
+    await house.recover()
+    await house.advance(minutes=4)
+    assert await unreported.look(house.centre) == 1
+    assert await legs(house) == [(DeliveryState.HEARD, None)]
+    await house.settle()
+    twilio.client, twilio.clock = house.client, house.clock.machine
+    await twilio.play()
+    assert [call["to"] for call in twilio.calls] == [AGENT, AGENT]
+    assert twilio.dialled == [PATIENT]
+    assert (await house.centre.db.read(lambda s: s.scalars(select(Callback)).one())).state is CallbackState.DONE
+
+
 PUT = Dies("bot.services.calls.voice:render", nth=2)  # committed, and the caller's call never hears of it
 RINGING = Dies("bot.services.calls.switchboard:Desk.call", done=True)
 TAKEN = Dies("bot.services.calls.agent_legs:pressed", done=True)  # not committed
@@ -97,13 +122,13 @@ TAKEN = Dies("bot.services.calls.agent_legs:pressed", done=True)  # not committe
 
 @pytest.mark.parametrize(
     ("dies", "told"),
-    [(PUT, False), (RINGING, True), (RINGING, False), (TAKEN, True), (TAKEN, False)],
-    ids=["put-untold", "ringing-told", "ringing-untold", "taken-told", "taken-untold"],
+    [(PUT, ""), (RINGING, "late"), (RINGING, ""), (TAKEN, "late"), (TAKEN, "when asked"), (TAKEN, "")],
+    ids=["put", "ringing-told", "ringing", "taken-told", "taken-asked", "taken"],
 )
 async def test_an_agent_is_rung_for_a_caller(
-    house: House, twilio: Twilio, program: Hotline, dies: Dies, told: bool
+    house: House, twilio: Twilio, program: Hotline, dies: Dies, told: str
 ) -> None:
-    """The carrier ends a call whose next step it cannot ask for, and may be unable to tell us that too."""
+    """The carrier ends a call whose next step it cannot ask for; it may be unable to tell us that, or to be asked."""
     twilio.callees[AGENT] = Callee(keys=("1",))
     await house.centre.db.write(lambda s: online(s, house))
     await asyncio.to_thread(program.serve, at=house.clock.now(), dies=dies)
@@ -114,11 +139,14 @@ async def test_an_agent_is_rung_for_a_caller(
     await asyncio.to_thread(program.died)
     house.clock.set(program.now())
     twilio.client = house.client
-    if told:
+    if told == "late":
         over = {"CallSid": "CA" + "f" * 32, "CallStatus": "completed", "From": CALLER, "SequenceNumber": "0"}
         await twilio.post(f"{program.address}/twilio/status", over)
     await house.recover()
     await house.advance(minutes=4)
+    if told == "when asked":
+        assert await unreported.look(house.centre) == 2
+        assert await unreported.look(house.centre) == 0
     assert twilio.bridged == []
     assert not told or all(state in OVER for state, _ in await legs(house))
 

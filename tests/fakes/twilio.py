@@ -77,8 +77,9 @@ async def _on(_moment: str) -> None:
 class Twilio:
     """`calls` and `messages` are its resources, `heard` what each number heard, `refused` webhooks that failed.
 
-    `dialled` are the numbers that were rung out of a call, `bridged` those that were connected. `files` are what it
-    keeps for us, by their path below the account, `asked_for` those we wanted.
+    `dialled` are the numbers that were rung out of a call, `bridged` those that were connected; `others` says how far
+    such calls are, and those that came in, by their sid. `files` are what it keeps for us, by their path below the
+    account, `asked_for` those we wanted.
     `faults` (429, 500, lost, lost-before) meet the next requests that create something: "lost" acts and loses the
     answer. `speechless`: so many lists that are asked for are refused. `chaos` sends every report twice and the first
     ones last. `at` is awaited when a request that creates something is "asked", "acted" on and "answered".
@@ -98,6 +99,7 @@ class Twilio:
     asked_for: list[str] = field(default_factory=list)
     dialled: list[str] = field(default_factory=list)
     bridged: list[str] = field(default_factory=list)
+    others: dict[str, str] = field(default_factory=dict)
     recordings: int = 0
     speechless: int = 0
     chaos: bool = False
@@ -116,7 +118,7 @@ class Twilio:
         return Starlette(
             routes=[
                 Route(f"{base}/Calls.json", self._calls, methods=["GET", "POST"]),
-                Route(f"{base}/Calls/{{sid}}.json", self._call, methods=["POST"]),
+                Route(f"{base}/Calls/{{sid}}.json", self._call, methods=["GET", "POST"]),
                 Route(f"{base}/Messages.json", self._messages, methods=["GET", "POST"]),
                 Route(f"{base}/{{path:path}}", self._file),
             ]
@@ -146,13 +148,19 @@ class Twilio:
             return _problem(no)
 
     async def _call(self, request: Request) -> Response:
-        """A call that is up is given another document."""
+        """How far a call is, also one that came in or was dialled; one that is up is given another document."""
+        sid = request.path_params["sid"]
         try:
             self._who(request)
+            if request.method == "GET":
+                known = {**self.others, **{each["sid"]: each["status"] for each in self.calls}}
+                if sid not in known:
+                    raise Refusal(20404, "not found", 404)
+                return JSONResponse({"sid": sid, "account_sid": SID, "status": known[sid]})
             given = _strict(
                 parse_qsl((await request.body()).decode(), keep_blank_values=True), {"Url", "Method"}, {"Url"}
             )
-            call = next((each for each in self.calls if each["sid"] == request.path_params["sid"]), None)
+            call = next((each for each in self.calls if each["sid"] == sid), None)
             if call is None:
                 raise Refusal(20404, "not found", 404)
             if call["status"] != "in-progress":
@@ -358,7 +366,11 @@ class Twilio:
     async def call_in(self, number: str, url: str, *keys: str, sid: str = "CA" + "f" * 32) -> None:
         """Somebody calls our number, whose voice webhook is `url`."""
         form = {"CallSid": sid, "CallStatus": "ringing", "Direction": "inbound", "From": number, "To": NUMBER}
-        await self.walk(url, form, number, keys)
+        self.others[sid] = "in-progress"
+        try:
+            await self.walk(url, form, number, keys)
+        finally:
+            self.others[sid] = "completed"
         await self.post(urljoin(url, "/twilio/status"), {**form, "CallStatus": "completed", "SequenceNumber": "0"})
 
     async def walk(
@@ -428,8 +440,9 @@ class Twilio:
         callee = self.callees.get(dial.number, Callee("no-answer"))
         self.dialled.append(dial.number)
         leg = {"sid": f"CA{len(self.dialled):031x}d", "to": dial.number, "from": form.get("From", NUMBER)}
-        await self._report(dial.report, [self._status(leg, "initiated", 0)])
         final = callee.does
+        self.others[leg["sid"]] = "completed" if final == "answers" else final  # by the time that anybody asks
+        await self._report(dial.report, [self._status(leg, "initiated", 0)])
         if callee.does == "answers":
             await self._report(dial.report, [self._status(leg, "in-progress", 2)])
             first = {"CallSid": leg["sid"], "CallStatus": "in-progress", "To": dial.number, "From": leg["from"]}

@@ -99,6 +99,10 @@ class TwilioCarrier:
         except Rejected as over:
             log.info("twilio.call_over", reason=over.reason)
 
+    async def how_far(self, call_sid: str) -> CallState:
+        call = await _answer(self._client.calls(call_sid).fetch_async())
+        return CallState(call.status)
+
     def _here(self, path: str) -> str:
         return self._account.address + doors.PREFIX + path
 
