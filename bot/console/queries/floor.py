@@ -195,8 +195,17 @@ def _conversations(session: Session, where: ColumnElement[bool], *, limit: int) 
         Escalation.urgency == Urgency.URGENT,
         Escalation.state != EscalationState.CLOSED,
     )
+    c = Conversation
     rows = session.execute(
-        select(Conversation, Contact, Staff.name, last, urgent, understood, unread, spokesperson.theirs())
+        select(
+            *(c.id, c.state, c.contact_id, c.channel, c.language, c.reason, c.queued_at, c.unanswered_since),
+            *(c.staff_id, c.joined, Contact.name, Contact.title, Contact.segments, Staff.name.label("agent")),
+            last.label("words"),
+            urgent.label("urgent"),
+            understood.label("known"),
+            unread.label("new"),
+            spokesperson.theirs().label("media"),
+        )
         .join(Contact, Contact.id == Conversation.contact_id)
         .outerjoin(Staff, Staff.id == Conversation.staff_id)
         .where(where)
@@ -205,25 +214,25 @@ def _conversations(session: Session, where: ColumnElement[bool], *, limit: int) 
     )
     return [
         Waiting(
-            c.id,
-            c.state,
-            contact.id,
-            contact.title or contact.name,
-            c.channel,
-            c.language,
-            c.reason,
-            is_urgent,
-            c.queued_at if c.state is ConversationState.QUEUED else c.unanswered_since,
-            (words or "")[:160],
-            agent,
-            c.staff_id,
-            new,
-            int((known or {}).get("anger") or 0),
-            KEY_ACCOUNT in (contact.segments or ()),
-            media,
-            tuple(c.joined),
+            row.id,
+            row.state,
+            row.contact_id,
+            row.title or row.name,
+            row.channel,
+            row.language,
+            row.reason,
+            row.urgent,
+            row.queued_at if row.state is ConversationState.QUEUED else row.unanswered_since,
+            (row.words or "")[:160],
+            row.agent,
+            row.staff_id,
+            row.new,
+            int((row.known or {}).get("anger") or 0),
+            KEY_ACCOUNT in (row.segments or ()),
+            row.media,
+            tuple(row.joined),
         )
-        for c, contact, agent, words, is_urgent, known, new, media in rows
+        for row in rows
     ]
 
 

@@ -4,10 +4,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import Row, func, select, update
+from sqlalchemy import case, func, select, update
 from sqlalchemy.orm import Session
 
 from bot.core import occupancy
@@ -54,26 +54,28 @@ FULL = N_("值班线路全忙")
 
 def seen(session: Session) -> Seen:
     """The floor now: agents on their seats, what they hold and could hold, and who waits."""
-    agents = session.execute(
-        select(Staff.id, Staff.capacity)
-        .join(StaffRole, StaffRole.staff_id == Staff.id)
-        .where(Staff.active, Staff.presence == Presence.ONLINE, StaffRole.role == Role.AGENT)
-    ).all()
-    holding: Sequence[Row[tuple[int | None, int]]] = session.execute(
-        select(Conversation.staff_id, func.count())
+    holding = (
+        select(Conversation.staff_id, func.count().label("held"))
         .where(Conversation.state == ConversationState.AGENT)
         .group_by(Conversation.staff_id)
-    ).all()
-    held = {row[0]: row[1] for row in holding}
+        .subquery()
+    )
+    held = func.coalesce(holding.c.held, 0)
+    agents = session.execute(
+        select(
+            func.count().label("there"),
+            func.coalesce(func.sum(case((held < Staff.capacity, held), else_=Staff.capacity)), 0).label("held"),
+            func.coalesce(func.sum(Staff.capacity), 0).label("capacity"),
+        )
+        .select_from(Staff)
+        .join(StaffRole, StaffRole.staff_id == Staff.id)
+        .outerjoin(holding, holding.c.staff_id == Staff.id)
+        .where(Staff.active, Staff.presence == Presence.ONLINE, StaffRole.role == Role.AGENT)
+    ).one()
     waiting = session.scalar(
         select(func.count()).select_from(Conversation).where(Conversation.state == ConversationState.QUEUED)
     )
-    return Seen(
-        agents=len(agents),
-        held=sum(min(held.get(agent.id, 0), agent.capacity) for agent in agents),
-        capacity=sum(agent.capacity for agent in agents),
-        waiting=waiting or 0,
-    )
+    return Seen(agents=agents.there, held=int(agents.held), capacity=int(agents.capacity), waiting=waiting or 0)
 
 
 def tick(session: Session, centre: Centre, now: datetime) -> int:
