@@ -24,10 +24,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
-from sqlalchemy import update
+from sqlalchemy import text, update
 from sqlalchemy.orm import Session
 
-from bot.core.words import ChannelName, ConversationState, Role
+from bot.core.words import Author, ChannelName, ConversationState, Role, Say
 from bot.services.conversation import conversations
 from bot.services.staffing import sign_in, staff
 from bot.services.staffing.sign_in import Caller
@@ -44,6 +44,7 @@ LIMIT_MS, LIMIT_MB = 300.0, 1024.0
 LEADERS = 20  # one in so many sits at the floor
 WARM_UP = 5.0  # seconds not counted
 LAST_WORDS = 5.0  # seconds the last lines may take
+EARLIER = 20  # lines each conversation has already
 WORDS = "暖气还是不热，请问师傅什么时候来"
 
 
@@ -96,6 +97,8 @@ def people(database: Database, agents: int) -> list[Agent]:
             held = conversations.open_at(
                 session, ChannelName.REST, sender, language=person.language, zone="Asia/Shanghai", book=book, now=now
             )
+            conversations.add_lines(session, held, Author.CUSTOMER, [Say(WORDS)] * EARLIER, now)
+            conversations.save(session, held)
             session.execute(
                 update(Conversation)
                 .where(Conversation.id == held.id)
@@ -105,7 +108,14 @@ def people(database: Database, agents: int) -> list[Agent]:
         session.execute(update(Staff).values(capacity=10))
         return found
 
-    return database.write_now(work)
+    def count(session: Session) -> None:
+        """As in a database that has been in use for more than a minute."""
+        session.execute(text("ANALYZE"))
+
+    there = database.write_now(work)
+    if not database.is_sqlite:
+        database.write_now(count)
+    return there
 
 
 # ── the pages ──
