@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+import math
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -70,6 +71,8 @@ TICKS: Sequence[tuple[str, Tick]] = (
     ("imports", import_jobs.tick),
 )
 """Each handles a page of its due rows in one short transaction and says how many there were."""
+FULL: Mapping[str, int] = {"holding": holding.PAGE}
+"""Whose pages are so small that after a full one the next follows at once."""
 
 NEXT_DUE: Sequence[Callable[[Session, datetime], datetime | None]] = (
     dialling.next_due,
@@ -195,8 +198,14 @@ class Heartbeat:
     async def _ticks(self) -> int:
         """Every tick in its order; on SQLite, which has one writer, those that wait for it are committed together."""
         if self._centre.db.is_sqlite:
-            return sum(await asyncio.gather(*(self._guarded(name, partial(self._tick, tick)) for name, tick in TICKS)))
-        return sum([await self._guarded(name, partial(self._tick, tick)) for name, tick in TICKS])
+            return sum(await asyncio.gather(*(self._pages(name, tick) for name, tick in TICKS)))
+        return sum([await self._pages(name, tick) for name, tick in TICKS])
+
+    async def _pages(self, name: str, tick: Tick) -> int:
+        handled = page = await self._guarded(name, partial(self._tick, tick))
+        while page >= FULL.get(name, math.inf):
+            handled += (page := await self._guarded(name, partial(self._tick, tick)))
+        return handled
 
     async def _tick(self, tick: Tick) -> int:
         now = self._centre.clock.now()

@@ -23,7 +23,7 @@ from store.tables import Conversation, Message
 
 FLOW = "pattern_holding"
 KEY = "utter_holding"  # how the keys of its wordings begin
-PAGE = 50
+PAGE = 10  # told in one transaction: their customers may be writing at this moment, and wait for it
 
 LATE = Counter("hotline_late_answers_total", "Customers who waited longer than chat.hold_after for a person (REQ-B05)")
 
@@ -46,10 +46,12 @@ def tick(session: Session, centre: Centre, now: datetime) -> int:
         .limit(PAGE)
         .with_for_update(skip_locked=True)
     ).all()
-    said = 0
+    if not due:
+        return 0
+    said, people_open = 0, handoff.agents_open(session) > 0
     for conversation_id in due:
         held = hold(session, conversation_id)
-        if not (says := _words(session, centre, held, now)):
+        if not (says := _words(centre, held, people_open, now)):
             continue
         outbox.put_lines(session, centre, held, add_lines(session, held, Author.BOT, says, now), now)
         save(session, held)
@@ -58,7 +60,7 @@ def tick(session: Session, centre: Centre, now: datetime) -> int:
     return said
 
 
-def _words(session: Session, centre: Centre, held: Held, now: datetime) -> tuple[Say, ...]:
+def _words(centre: Centre, held: Held, people_open: bool, now: datetime) -> tuple[Say, ...]:
     """The current scripts' words; the conversation's own state is not touched."""
-    context = {**talk.context_of(centre, held), "people_open": handoff.agents_open(session) > 0}
+    context = {**talk.context_of(centre, held), "people_open": people_open}
     return flow.begin(centre.library.current.book, State(), FLOW, context, now).says
