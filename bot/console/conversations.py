@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, Form, HTTPException, Request
@@ -144,14 +145,14 @@ async def events(request: Request, conversation_id: int, staff: OnTheFloor, afte
         found = await look(request, conversation_id, reader)
         return {part: fragment(request, f"console/conversation/{part}.html", exchange=found, **FILES) for part in PARTS}
 
-    standing: list[tuple[str, tuple[Waiting, ...]]] = []  # the lists beside it as the page has them
+    listed: list[tuple[str, tuple[Waiting, ...]]] = []  # the lists beside it as the page has them
 
     async def beside(reader: SignedIn) -> tuple[float, Mapping[str, str]]:
-        nonlocal standing
+        nonlocal listed
         asked, seen = await talks_of(request)
-        if (groups := _groups(seen, reader)) == standing:
+        if (groups := _groups(seen, reader)) == listed:
             return asked, {}
-        standing = groups
+        listed = groups
         drawn = (_group(request, asked, seen, key, rows, conversation_id) for key, rows in groups)
         return asked, {"talks": "".join(drawn)}
 
@@ -193,10 +194,7 @@ def _groups(seen: Talks, viewer: SignedIn) -> list[tuple[str, tuple[Waiting, ...
 
 def _group(request: Request, asked: float, seen: Talks, key: str, rows: tuple[Waiting, ...], here: int) -> str:
     """One list as HTML; the queue, where they see all of it and do not stand in it, is drawn once for all."""
-
-    def draw() -> str:
-        return fragment(request, "console/conversation/group.html", key=key, rows=rows, here=here)
-
+    draw = partial(fragment, request, "console/conversation/group.html", key=key, rows=rows, here=here)
     if key != "queue" or rows != seen.waiting or any(row.id == here for row in rows):
         return draw()
     return shared_of(request).once((key, language_of(request)), asked, draw)

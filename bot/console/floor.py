@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, HTTPException, Request
@@ -75,13 +76,12 @@ async def events(request: Request, staff: OnTheFloor) -> Response:
         seen = await _floor(request, staff, known)
 
         def drawn(part: str) -> str:
-            return fragment(request, f"console/floor/{part}.html", floor=seen)
+            draw = partial(fragment, request, f"console/floor/{part}.html", floor=seen)
+            if part != "others" or seen.others != known.held[:QUEUE_LIMIT]:
+                return draw()
+            return shared_of(request).once((part, language_of(request)), asked, draw)  # who holds nothing sees the same
 
-        sections = {part: drawn(part) for part in PARTS if part != "others"}
-        if seen.others == known.held[:QUEUE_LIMIT]:  # who holds nothing sees what their like see
-            key = ("others", language_of(request))
-            return asked, sections | {"others": shared_of(request).once(key, asked, lambda: drawn("others"))}
-        return asked, sections | {"others": drawn("others")}
+        return asked, {part: drawn(part) for part in PARTS}
 
     return live(request, (), None, beside=Beside(frozenset({"floor", f"staff:{staff.staff_id}"}), draw))
 

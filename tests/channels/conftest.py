@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -16,18 +16,36 @@ from sqlalchemy import select
 
 from bot.services.conversation import media
 from bot.services.delivery import dispatch
-from bot.settings import PACKS
-from tests.conftest import ROOT, WEDNESDAY
+from bot.settings import PACKS, Settings
+from tests.conftest import ROOT, SECRET, WEDNESDAY
 from tests.fakes.clock import ManualClock
 from tests.fakes.house import House
 from tests.fakes.telegram import TOKEN, FakeTelegram, Person
+from tests.fakes.twilio import Twilio, account
 
 if TYPE_CHECKING:
     from bot.channels.telegram.polling import Poller
     from bot.services.centre import Centre
     from bot.services.library import Library
 
+WithAccount = Callable[[str], Settings]
 BRISK = "rates:\n  telegram: {per_second: 500, per_address: 500}\n"
+
+
+@pytest.fixture
+def with_account(database_url: str, tmp_path: Path, twilio: Twilio) -> WithAccount:
+    """As shipped, with an account at Twilio, which reaches it at the public address given."""
+
+    def made(public_url: str) -> Settings:
+        return Settings(
+            _env_file=None,  # type: ignore[call-arg]
+            data_dir=tmp_path / "data",
+            database_url=database_url,
+            secret=SECRET,
+            **account(twilio, public_url),
+        )
+
+    return made
 
 
 @dataclass

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,10 +27,10 @@ from bot.services.plans import followups
 from bot.services.plans.planning import Occurrence
 from bot.settings import Settings
 from store.tables import CallAttempt, Callback, Conversation, Delivery, Message, NumberKind, Staff
-from tests.conftest import SECRET
+from tests.channels.conftest import WithAccount
 from tests.fakes.handset import Handset
 from tests.fakes.house import House
-from tests.fakes.twilio import Callee, Twilio, account
+from tests.fakes.twilio import Callee, Twilio
 
 PUBLIC = "https://hotline.example"
 VOICE = f"{PUBLIC}/twilio/voice"
@@ -200,14 +199,8 @@ class TestSandbox:
 
 class TestTwilio:
     @pytest.fixture
-    def settings(self, database_url: str, tmp_path: Path, twilio: Twilio) -> Settings:
-        return Settings(
-            _env_file=None,  # type: ignore[call-arg]
-            data_dir=tmp_path / "data",
-            database_url=database_url,
-            secret=SECRET,
-            **account(twilio, PUBLIC),
-        )
+    def settings(self, with_account: WithAccount) -> Settings:
+        return with_account(PUBLIC)
 
     @pytest.fixture
     async def phone(self, house: House, twilio: Twilio) -> House:

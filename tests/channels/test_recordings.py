@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,10 +16,10 @@ from bot.services.conversation import media
 from bot.services.heartbeat import Heartbeat
 from bot.settings import Settings
 from store.tables import Attachment, Message
-from tests.conftest import SECRET
+from tests.channels.conftest import WithAccount
 from tests.fakes.desk import Desk
 from tests.fakes.house import House
-from tests.fakes.twilio import Twilio, account
+from tests.fakes.twilio import Twilio
 
 PUBLIC = "http://hotline.test"
 VOICE = f"{PUBLIC}/twilio/voice"
@@ -30,14 +29,8 @@ SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
 @pytest.fixture
-def settings(database_url: str, tmp_path: Path, twilio: Twilio) -> Settings:
-    return Settings(
-        _env_file=None,  # type: ignore[call-arg]
-        data_dir=tmp_path / "data",
-        database_url=database_url,
-        secret=SECRET,
-        **account(twilio, PUBLIC),
-    )
+def settings(with_account: WithAccount) -> Settings:
+    return with_account(PUBLIC)
 
 
 async def spoken(house: House, twilio: Twilio, number: str = CALLER, sid: str = "CA" + "f" * 32) -> None:

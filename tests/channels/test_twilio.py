@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -38,10 +37,10 @@ from bot.services.plans import followups
 from bot.services.plans.planning import Occurrence
 from bot.settings import Settings
 from store.tables import Address, Attachment, CallAttempt, Callback, Consent, Conversation, Delivery, Merge, Message
-from tests.conftest import SECRET
+from tests.channels.conftest import WithAccount
 from tests.fakes.announcing import Outage
 from tests.fakes.house import House
-from tests.fakes.twilio import NUMBER, SID, Callee, Twilio, account
+from tests.fakes.twilio import NUMBER, SID, Callee, Twilio
 
 PUBLIC = "https://hotline.example"
 VOICE, STATUS = f"{PUBLIC}/twilio/voice", f"{PUBLIC}/twilio/status"
@@ -51,15 +50,9 @@ CALLER = "+8619900000101"
 
 
 @pytest.fixture
-def settings(database_url: str, tmp_path: Path, twilio: Twilio) -> Settings:
+def settings(with_account: WithAccount) -> Settings:
     """As shipped, behind a proxy, with an account at Twilio."""
-    return Settings(
-        _env_file=None,  # type: ignore[call-arg]
-        data_dir=tmp_path / "data",
-        database_url=database_url,
-        secret=SECRET,
-        **account(twilio, PUBLIC),
-    )
+    return with_account(PUBLIC)
 
 
 @pytest.fixture

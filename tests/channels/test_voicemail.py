@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,10 +16,10 @@ from bot.services.conversation import chat_links, media
 from bot.settings import Settings
 from bot.web.chat import OURS as HEADER
 from store.tables import Attachment, Callback, Case, Conversation, Escalation, Message
-from tests.conftest import SECRET
+from tests.channels.conftest import WithAccount
 from tests.fakes.handset import Handset
 from tests.fakes.house import House
-from tests.fakes.twilio import Twilio, account
+from tests.fakes.twilio import Twilio
 
 PUBLIC = "https://hotline.example"
 VOICE = f"{PUBLIC}/twilio/voice"
@@ -137,14 +136,8 @@ class TestSandbox:
 
 class TestTwilio:
     @pytest.fixture
-    def settings(self, database_url: str, tmp_path: Path, twilio: Twilio) -> Settings:
-        return Settings(
-            _env_file=None,  # type: ignore[call-arg]
-            data_dir=tmp_path / "data",
-            database_url=database_url,
-            secret=SECRET,
-            **account(twilio, PUBLIC),
-        )
+    def settings(self, with_account: WithAccount) -> Settings:
+        return with_account(PUBLIC)
 
     @pytest.mark.parametrize("chaos", [False, True])
     async def test_the_recording_is_fetched_kept_and_registered_once(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import pytest
 
 from bot.settings import Settings
 from tests.conftest import ROOT, SECRET
-from tests.fakes.process import Hotline
+from tests.fakes.house import House
+from tests.fakes.process import Dies, Hotline
 from tests.fakes.twilio import Twilio, account
 
 FAST = "rates:\n  sms: {per_second: 400}\n  voice: {per_second: 100}\n  telegram: {per_second: 400, per_address: 400}\n"
@@ -56,3 +58,11 @@ def settings(settings: Settings, request: pytest.FixtureRequest, tmp_path: Path)
         **account(request.getfixturevalue("twilio"), program.address),
     }
     return Settings(_env_file=None, **given)  # type: ignore[call-arg]
+
+
+async def outlives(house: House, program: Hotline, dies: Dies) -> None:
+    """The program starts at the house's time and dies at that moment of its own; the house goes on from there."""
+    await asyncio.to_thread(program.serve, at=house.clock.now(), dies=dies)
+    await asyncio.to_thread(program.died)
+    house.clock.set(program.now())
+    await house.recover()

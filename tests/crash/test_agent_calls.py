@@ -26,6 +26,7 @@ from bot.services.escalation import roster
 from bot.services.plans import followups
 from bot.services.plans.planning import Occurrence
 from store.tables import CallAttempt, Callback, Conversation, Delivery, NumberKind, Staff
+from tests.crash.conftest import outlives
 from tests.fakes.house import House
 from tests.fakes.process import Dies, Hotline
 from tests.fakes.twilio import Callee, Twilio
@@ -74,10 +75,7 @@ async def test_an_agent_is_rung_for_a_callback(house: House, twilio: Twilio, pro
     twilio.callees |= {AGENT: Callee(keys=("1",)), PATIENT: Callee()}
     await house.centre.db.write(lambda s: [online(s, house), owe(s, house)])
     house.clock.advance(AFTERNOON)
-    await asyncio.to_thread(program.serve, at=house.clock.now(), dies=dies)
-    await asyncio.to_thread(program.died)
-    house.clock.set(program.now())
-    await house.recover()
+    await outlives(house, program, dies)
     assert [call["to"] for call in twilio.calls] == [AGENT]
     twilio.client, twilio.clock = house.client, house.clock.machine
     await twilio.play()

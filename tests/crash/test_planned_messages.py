@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import timedelta
 
 import pytest
@@ -15,6 +14,7 @@ from bot.services import contacts
 from bot.services.plans import followups, happenings
 from bot.services.plans.planning import Occurrence
 from store.tables import Delivery, Message, PlannedMessage, PlannedState
+from tests.crash.conftest import outlives
 from tests.fakes.house import House
 from tests.fakes.process import Dies, Hotline
 from tests.fakes.twilio import Twilio
@@ -33,10 +33,7 @@ MOMENTS = {
 
 async def said_once(house: House, twilio: Twilio, program: Hotline, dies: Dies, word: str) -> None:
     """The program dies while it says what is due now; the house goes on."""
-    await asyncio.to_thread(program.serve, at=house.clock.now(), dies=dies)
-    await asyncio.to_thread(program.died)
-    house.clock.set(program.now())
-    await house.recover()
+    await outlives(house, program, dies)
     twilio.client = house.client
     await twilio.play()
     await house.advance(hours=1)

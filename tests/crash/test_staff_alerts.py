@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from datetime import timedelta
 
@@ -15,6 +14,7 @@ from bot.services import contacts
 from bot.services.casework import cases
 from bot.services.escalation import roster
 from store.tables import AuditEntry, Delivery, Escalation, NumberKind, Staff
+from tests.crash.conftest import outlives
 from tests.fakes.house import House
 from tests.fakes.process import Dies, Hotline
 from tests.fakes.twilio import Callee, Twilio
@@ -73,10 +73,7 @@ async def test_an_alert_rings_once_and_the_ladder_goes_on(
     await house.settle()
     before = await rungs(house)
     house.clock.advance(timedelta(minutes=5))
-    await asyncio.to_thread(program.serve, at=house.clock.now(), dies=dies)
-    await asyncio.to_thread(program.died)
-    house.clock.set(program.now())
-    await house.recover()
+    await outlives(house, program, dies)
     assert [call["to"] for call in twilio.calls] == [SUPERVISOR]
     twilio.client, twilio.clock = house.client, house.clock.machine
     await twilio.play()

@@ -11,7 +11,7 @@ from bot.core.telephone import FAILURES, CallState
 from bot.core.words import Author, ChannelName, ConversationState, DeliveryState, Report
 from bot.services import i18n
 from bot.services.calls import agent_phones, silent_calls
-from bot.services.calls.speech import OFF_THE_LINE
+from bot.services.calls.speech import OF_CALL, OFF_THE_LINE
 from bot.services.centre import Centre
 from bot.services.conversation.conversations import Held, add_line, hold, save
 from bot.services.delivery import dispatch
@@ -40,7 +40,7 @@ def ended(
     now = centre.clock.now()
     conversation_id = session.scalar(
         select(Message.conversation_id).where(
-            Message.channel == ChannelName.VOICE, Message.provider_id == f"call:{call_sid}"
+            Message.channel == ChannelName.VOICE, Message.provider_id == f"{OF_CALL}{call_sid}"
         )
     )
     delivery = session.get(Delivery, delivery_id) if delivery_id is not None else None

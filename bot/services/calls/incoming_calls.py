@@ -12,7 +12,7 @@ from bot.core.telephone import BadCallError
 from bot.core.words import Author, ChannelName, ConversationState, Language
 from bot.services import contacts, i18n, merging
 from bot.services.calls.call_ends import off_the_line
-from bot.services.calls.speech import ON_THE_LINE, Spoken, from_here, render
+from bot.services.calls.speech import OF_CALL, ON_THE_LINE, Spoken, from_here, render
 from bot.services.centre import Centre
 from bot.services.conversation import talk
 from bot.services.conversation.conversations import add_line, find_open, open_at, save
@@ -56,7 +56,7 @@ def _rang_in(session: Session, centre: Centre, number: str, call_sid: str, now: 
             now=now,
         )
     words = i18n.text(held.language, RANG_IN)
-    turn = add_line(session, held, Author.SYSTEM, words, now, provider_id=f"call:{call_sid}", key=ON_THE_LINE).seq
+    turn = add_line(session, held, Author.SYSTEM, words, now, provider_id=f"{OF_CALL}{call_sid}", key=ON_THE_LINE).seq
     if held.state is ConversationState.BOT:
         talk.greet(session, centre, held, now)
     save(session, held)
@@ -65,7 +65,7 @@ def _rang_in(session: Session, centre: Centre, number: str, call_sid: str, now: 
 
 def _of_call(call_sid: str) -> Any:
     return select(Message.conversation_id, Message.seq).where(
-        Message.channel == ChannelName.VOICE, Message.provider_id == f"call:{call_sid}"
+        Message.channel == ChannelName.VOICE, Message.provider_id == f"{OF_CALL}{call_sid}"
     )
 
 

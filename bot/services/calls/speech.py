@@ -22,6 +22,7 @@ from bot.services.i18n import N_
 from store.tables import Conversation, Message
 
 ON_THE_LINE, OFF_THE_LINE = "on_the_line", "off_the_line"  # keys of the lines that say so
+OF_CALL = "call:"  # begins the provider id of the line that says a customer called; the carrier's name of it follows
 KEYS: Mapping[str, Mapping[Language, str]] = {
     "0": {Language.ZH: "转人工", Language.EN: "I want to speak to a person"},
     "*": {Language.ZH: "请再说一遍", Language.EN: "Please say that again"},

@@ -10,23 +10,22 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session, aliased
 
 from bot.core.telephone import ENDED, CallReport, Follows
 from bot.core.words import ChannelName, Rejected, TryLater, Unsure
 from bot.services.calls.lines import CALLS_UP
-from bot.services.calls.speech import OFF_THE_LINE, ON_THE_LINE
+from bot.services.calls.speech import OF_CALL, OFF_THE_LINE, ON_THE_LINE
 from bot.services.calls.switchboard import Desk
 from bot.services.centre import Centre
+from bot.services.conversation.conversations import OPEN
 from store.tables import Conversation, Delivery, Message
 
 log = structlog.get_logger()
 SILENT = timedelta(minutes=3)  # without a word on a call before the carrier is asked, each minute
 ASKED_FOR = timedelta(days=1)  # as far back
-OPEN = text("conversation.state <> 'closed'")  # literal, so that the partial index serves
 PAGE = 100
-OF_CALL = "call:"  # begins the provider id of the line that says a customer called
 
 Call = tuple[str, int | None]  # the carrier's name of it, our delivery where we placed it
 

@@ -208,8 +208,8 @@ def _in_question(agents: Agents, now: datetime) -> ColumnElement[bool]:
     since = Conversation.unanswered_since
     due = [Staff.presence != Presence.ONLINE]
     if agents.warn_after is not None:
-        unwarned = or_(Conversation.warned_at.is_(None), Conversation.warned_at < since)
-        unwarned = or_(unwarned, Conversation.warned_at < Conversation.claimed_at)
+        warned = Conversation.warned_at
+        unwarned = or_(warned.is_(None), warned < since, warned < Conversation.claimed_at)
         due.append(and_(unwarned, since <= now - agents.warn_after))
     if agents.move_after is not None:
         due.append(since <= now - agents.move_after)
