@@ -135,8 +135,9 @@ def fragment(request: Request, template: str, **context: Any) -> str:
 
 def _vocabulary(request: Request) -> dict[str, Any]:
     """What console templates call things: `names`, `wrap_ups`, `endings`, `intent_name(intent)`,
-    `facts_of(slots, full=…)`."""
-    shelf = centre_of(request).library.current
+    `facts_of(slots, full=…)`, `why(reason)`."""
+    centre = centre_of(request)
+    shelf = centre.library.current
     book, sla = shelf.book, shelf.policies.sla
     language = language_of(request)
     return {
@@ -148,6 +149,7 @@ def _vocabulary(request: Request) -> dict[str, Any]:
         "endings": ENDINGS,
         "intent_name": partial(intent_name, language),
         "facts_of": partial(names.facts_of, book, language),
+        "why": partial(names.why, centre, language),
     }
 
 

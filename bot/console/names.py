@@ -8,10 +8,11 @@ from typing import Any
 from bot.core.book import Book
 from bot.core.redaction import without_addresses
 from bot.core.words import IncidentState, Language, Purpose, RepairStage, mask
-from bot.services import i18n
+from bot.services import i18n, reasons
+from bot.services.centre import Centre
 from bot.services.i18n import N_
+from bot.services.incidents.incident_types import catalogue
 from bot.services.queues import QUEUES as QUEUES
-from bot.services.reasons import REASONS as REASONS
 from bot.services.records.corrections import FIELDS as CORRECTABLE  # noqa: F401 - templates name it
 from bot.services.records.privacy_requests import NAMES as DATA_REQUESTS  # noqa: F401 - templates name it
 from bot.services.records.unmasking import REASONS as UNMASK_REASONS  # noqa: F401 - templates name it
@@ -283,6 +284,13 @@ NOTES: Mapping[str, str] = {
     "added": N_("归档后补充"),
 }
 """What happened on a case."""
+
+
+def why(centre: Centre, language: Language, reason: str) -> str:
+    """Why a person is wanted, of a conversation or a ladder; an incident's ladder names the kind of incident."""
+    kind = catalogue(centre).types.get(reason)
+    return kind.name.of(language) if kind else reasons.said(language, reason, centre.library.current.book)
+
 
 HIDDEN = "****"
 SENSITIVE = frozenset({"phone", "unit", "address", "property_unit"})

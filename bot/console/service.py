@@ -64,7 +64,8 @@ async def index(request: Request, _: Reader, found: Report, of: str = "") -> Res
 @router.get("/service.xlsx")
 async def download(request: Request, staff: Reader, found: Report) -> Response:
     centre, (first, last, report) = centre_of(request), found
-    content = await asyncio.to_thread(service_sheet.written, report, language_of(request), centre.settings.zone)
+    book = centre.library.current.book
+    content = await asyncio.to_thread(service_sheet.written, report, language_of(request), centre.settings.zone, book)
     now = centre.clock.now()
     await centre.db.write(
         lambda session: audit.record(

@@ -56,6 +56,7 @@ ENGINE_CONTEXT = frozenset(
         "said",
         "request",
         "topic",
+        "topic_id",
     }
 )
 """Context keys the engine itself provides, beside the services'."""
@@ -106,6 +107,7 @@ class Run(OpenFlows):
             "said": self.before.said,
             "request": self.request or self.before.said,
             "topic": self.book.flows[self.topic].names[self.language] if self.topic else None,
+            "topic_id": self.topic,
         }
 
     @property

@@ -9,20 +9,21 @@ from zoneinfo import ZoneInfo
 
 import xlsxwriter
 
+from bot.core.book import Book
 from bot.core.standards import Typing
 from bot.core.words import Language
 from bot.reports.figures import Measure
 from bot.reports.service import KINDS, Service, Standard
+from bot.services import reasons
 from bot.services.i18n import N_, text
 from bot.services.queues import QUEUES
-from bot.services.reasons import REASONS
 
 Cell = str | int | float | None
 SHEETS = (N_("汇总"), N_("员工"), N_("时段"), N_("转人工原因"), N_("投诉"))
 
 
-def written(report: Service, language: Language, zone: ZoneInfo) -> bytes:
-    """The file's bytes; whatever somebody wrote is text, never a formula."""
+def written(report: Service, language: Language, zone: ZoneInfo, book: Book) -> bytes:
+    """The file's bytes, reasons named by `book`; whatever somebody wrote is text, never a formula."""
 
     def say(message: str) -> str:
         return text(language, message)
@@ -52,8 +53,10 @@ def written(report: Service, language: Language, zone: ZoneInfo) -> bytes:
         )
         for person in report.people
     ]
-    book = io.BytesIO()
-    with xlsxwriter.Workbook(book, {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False}) as file:
+    content = io.BytesIO()
+    with xlsxwriter.Workbook(
+        content, {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
+    ) as file:
         bold = file.add_format({"bold": True})
         tables: tuple[tuple[Sequence[str], Iterable[Sequence[Cell]]], ...] = (
             ((N_("指标"), N_("数值"), N_("达到"), N_("样本"), span), summary),
@@ -71,7 +74,7 @@ def written(report: Service, language: Language, zone: ZoneInfo) -> bytes:
                 people,
             ),
             ((N_("小时"), N_("新会话"), N_("转人工")), report.hours),
-            ((N_("原因"), N_("会话")), [(say(REASONS.get(key, key)), count) for key, count in report.reasons]),
+            ((N_("原因"), N_("会话")), [(reasons.said(language, key, book), count) for key, count in report.reasons]),
             ((N_("队列"), N_("投诉")), [(say(QUEUES.get(key, key)), count) for key, count in report.complaints]),
         )
         for name, (heads, rows) in zip(SHEETS, tables, strict=True):
@@ -80,7 +83,7 @@ def written(report: Service, language: Language, zone: ZoneInfo) -> bytes:
             for at, row in enumerate(rows, 1):
                 sheet.write_row(at, 0, row)
             sheet.autofit()
-    return book.getvalue()
+    return content.getvalue()
 
 
 def shown(standard: Standard, measure: Measure) -> float | None:

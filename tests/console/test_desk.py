@@ -25,7 +25,11 @@ REPLY = {"shortcut": "稍等", "intent": "ask_identity", "zh": ZH, "en": EN}
 
 
 async def queued(
-    house: House, language: Language = Language.ZH, channel: ChannelName = ChannelName.REST, address: str = "a"
+    house: House,
+    language: Language = Language.ZH,
+    channel: ChannelName = ChannelName.REST,
+    address: str = "a",
+    reason: str = "asked",
 ) -> int:
     text = "你们是谁" if language is Language.ZH else "who are you"
     receipt = await inbox.receive(house.centre, Incoming(channel, address, "1", text, language=language))
@@ -34,7 +38,7 @@ async def queued(
         held = hold(session, receipt.conversation_id)
         now = house.clock.now()
         handoff.to_people(
-            session, house.centre, held, reason="asked", urgency=Urgency.ORDINARY, queue="service", now=now
+            session, house.centre, held, reason=reason, urgency=Urgency.ORDINARY, queue="service", now=now
         )
         save(session, held)
 
@@ -92,6 +96,24 @@ async def test_a_conversation_is_handed_to_people_and_queues_that_exist(house: H
     row = house.centre.db.read_now(lambda s: s.get_one(Conversation, conversation_id))
     assert (row.state, row.queue) == ("queued", "repairs")
     assert "要懂锅炉的" in await supervisor.see(at)
+
+
+@pytest.mark.parametrize(
+    ("reason", "zh", "en"),
+    [
+        ("no_heating", "暖气不热报修", "Heating not working"),
+        ("stuck", "机器人无法继续", "The bot could not go on"),
+        ("锅炉房在响", "锅炉房在响", "锅炉房在响"),
+    ],
+)
+async def test_why_a_person_is_wanted_is_read_in_the_reader_s_language(
+    house: House, reason: str, zh: str, en: str
+) -> None:
+    at = f"/console/conversations/{await queued(house, reason=reason)}"
+    agent = await desk(house, Role.AGENT)
+    for page in ("/console", at):
+        assert zh in await agent.see(f"{page}?lang=zh")
+        assert en in await agent.see(f"{page}?lang=en")
 
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"picture" * 20

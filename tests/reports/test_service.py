@@ -253,5 +253,6 @@ async def test_a_name_that_looks_like_a_formula_stays_text(centre: Centre) -> No
         day.talk((0, C), (5, A), begins=timedelta(hours=-1))
 
     await centre.db.write(write)
-    book = openpyxl.load_workbook(io.BytesIO(service_sheet.written(await look(centre, now), Language.EN, ZONE)))
+    report = service_sheet.written(await look(centre, now), Language.EN, ZONE, centre.library.current.book)
+    book = openpyxl.load_workbook(io.BytesIO(report))
     assert (book.worksheets[1]["A2"].value, book.worksheets[1]["A2"].data_type) == ("=1+1", "s")

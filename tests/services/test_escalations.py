@@ -174,3 +174,25 @@ async def test_only_people_who_are_present_count_as_open(centre: Centre) -> None
     await centre.db.write(lambda s: people.set_presence(s, agent, Presence.ONLINE, now=centre.clock.now()))
 
     assert await centre.db.read(handoff.agents_open) == before + 1
+
+
+async def test_each_is_told_why_in_their_own_language(house: House) -> None:
+    def english(session):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        session.scalars(select(Staff).where(Staff.username == "leader")).one().language = Language.EN
+
+    await house.centre.db.write(english)
+    receipt = await inbox.receive(house.centre, message("暖气不热", "1"))
+
+    def queue(session):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        held, now = hold(session, receipt.conversation_id), house.clock.now()
+        handoff.to_people(
+            session, house.centre, held, reason="no_heating", urgency=Urgency.URGENT, queue="service", now=now
+        )
+        save(session, held)
+
+    await house.centre.db.write(queue)
+    await house.advance(minutes=1)
+
+    leader = await staff_id(house.centre, "leader")
+    told = await house.centre.db.read(lambda s: [each.body["text"] for each in alerts.unread(s, leader)])
+    assert "Heating not working" in told[0]

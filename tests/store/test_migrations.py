@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -76,6 +77,41 @@ def test_callbacks_made_before_there_were_plans_keep_everything(tmp_path: Path) 
             index.name for index in Base.metadata.tables["callback"].indexes
         }
     engine.dispose()
+
+
+def test_topics_kept_in_words_become_the_ids_of_their_flows(tmp_path: Path) -> None:
+    """In both languages; a customer's own words stay."""
+    url = f"sqlite:///{tmp_path / 'old.db'}"
+    engine = offline_engine(url)
+    source = {"flows": {"no_heating": {"name": "暖气不热报修", "translation": {"en": {"name": "Heating not working"}}}}}
+    with engine.connect() as connection:
+        settings = config(url)
+        settings.attributes["connection"] = connection
+        command.upgrade(settings, "0035")
+        at = NOW.isoformat(sep=" ").removesuffix("+00:00")
+        for statement in (
+            f"INSERT INTO version (kind, hash, body, at) VALUES ('book', 'x', :body, '{at}')",
+            "INSERT INTO contact (id, name, title, language, timezone, segments, vulnerable, revision, created_at) "
+            f"VALUES (1, '', '', 'zh', 'Asia/Shanghai', '[]', 0, 0, '{at}')",
+            "INSERT INTO address (id, contact_id, channel, sealed, blind, hint, reachable, rank, created_at) "
+            f"VALUES (1, 1, 'webchat', '', '', '', 1, 0, '{at}')",
+        ):
+            connection.execute(text(statement), {"body": json.dumps({"source": json.dumps(source)})})
+        for reason in ("暖气不热报修", "Heating not working", "漏水了", "asked"):
+            talk = (
+                "INSERT INTO conversation (contact_id, address_id, channel, state, language, book, flow, seq, "
+                "revision, priority, wrap_up_note, rating_comment, opened_at, reason) VALUES (1, 1, 'webchat', "
+                f"'closed', 'zh', '', '{{}}', 0, 0, 0, '', '', '{at}', :reason)"
+            )
+            connection.execute(text(talk), {"reason": reason})
+        connection.commit()
+    engine.dispose()
+    upgrade(url)
+    engine = offline_engine(url)
+    with engine.connect() as connection:
+        reasons = connection.scalars(text("SELECT reason FROM conversation ORDER BY id")).all()
+    engine.dispose()
+    assert reasons == ["no_heating", "no_heating", "漏水了", "asked"]
 
 
 @pytest.mark.parametrize(

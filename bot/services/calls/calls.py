@@ -20,6 +20,7 @@ from bot.core.policy import OnMachine
 from bot.core.windows import local_date
 from bot.core.words import (
     Author,
+    CallbackSource,
     CallbackState,
     ConversationState,
     Disposition,
@@ -114,7 +115,8 @@ def _put_through(session: Session, centre: Centre, held: Held, callback: Callbac
     company = centre.library.current.policies.company.name.of(held.language)
     says = (Say(i18n.text(held.language, PUT_THROUGH, company=company)),)
     add_lines(session, held, Author.BOT, says, now)
-    reason = callback.topic or Rings.CUSTOMER_FIRST.value
+    queued = callback.source is CallbackSource.QUEUE
+    reason = "waited" if queued else callback.topic or Rings.CUSTOMER_FIRST.value
     handoff.to_people(session, centre, held, reason=reason, urgency=Urgency.ORDINARY, queue="service", now=now)
     save(session, held)
     return Answered(held.id, says, False, held.language)

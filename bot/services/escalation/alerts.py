@@ -35,7 +35,7 @@ CHANNELS = {Way.TELEGRAM: ChannelName.TELEGRAM, Way.SMS: ChannelName.SMS, Way.VO
 
 @dataclass(frozen=True, slots=True)
 class _Alert:
-    """What is told: `message` is a marked source string, `link` a console path."""
+    """What is told: `message` is a marked source string, as texts among `values` may be; `link` a console path."""
 
     message: str
     values: Mapping[str, object]
@@ -48,11 +48,14 @@ class _Alert:
     steps: tuple[int, ...] = ()
 
     def words(self, person: Staff) -> str:
-        said = {
-            name: text(person.language, value) if isinstance(value, str) and value else value
-            for name, value in self.values.items()
-        }
+        said = {name: _in(person.language, value) for name, value in self.values.items()}
         return text(person.language, self.message, **said)
+
+
+def _in(language: Language, value: object) -> object:
+    if isinstance(value, Mapping):  # known in both languages
+        return value[language]
+    return text(language, value) if isinstance(value, str) and value else value
 
 
 def tell(
@@ -71,9 +74,9 @@ def tell(
     **values: object,
 ) -> None:
     """Tells each of these people once per `cause`, in the ways of `how` in which they can be reached, always at the
-    console. `message` is a marked source string, and texts among `values` may be; `link` is a console path. With an
-    `escalation_id` it can be answered where it is read: seen, handed on, and where it is `claimable`, claimed; with the
-    incident's `steps_told` (ids), on a telephone, that it was received."""
+    console. `message` is a marked source string, and texts among `values` may be, or be known in both languages; `link`
+    is a console path. With an `escalation_id` it can be answered where it is read: seen, handed on, and where it is
+    `claimable`, claimed; with the incident's `steps_told` (ids), on a telephone, that it was received."""
     answers: tuple[str, ...] = ()
     if escalation_id is not None:
         answers = ((CLAIM,) if claimable else ()) + (SEEN, PASS)

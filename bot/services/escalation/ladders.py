@@ -15,13 +15,13 @@ from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from bot.core import ladder
+from bot.core.book import Texts
 from bot.core.ladder import Exhausted, Notify, Subject, Wait
 from bot.core.words import EscalationState, Urgency
-from bot.services import audit
+from bot.services import audit, reasons
 from bot.services.centre import Centre
 from bot.services.escalation import alerts, roster
 from bot.services.i18n import N_
-from bot.services.reasons import REASONS
 from store.db import touch
 from store.tables import Case, Conversation, Escalation, Incident, Staff
 
@@ -201,7 +201,7 @@ def climb(session: Session, centre: Centre, escalation: Escalation, on_duty: lad
     )
     match ladder.next_rung(frozen.ladders[escalation.policy["ladder"]], subject, on_duty, now):
         case Notify() as step:
-            _tell(session, escalation, step, now)
+            _tell(session, centre, escalation, step, now)
             escalation.notified += 1
             escalation.notified_at = escalation.due_at = now
         case Wait(until=until):
@@ -214,8 +214,8 @@ def climb(session: Session, centre: Centre, escalation: Escalation, on_duty: lad
     touch(session, "floor")
 
 
-def _tell(session: Session, escalation: Escalation, step: Notify, now: datetime) -> None:
-    kind, what, link = _subject(session, escalation)
+def _tell(session: Session, centre: Centre, escalation: Escalation, step: Notify, now: datetime) -> None:
+    kind, what, link = _subject(session, centre, escalation)
     people = [session.get_one(Staff, person) for person in step.people]
     alerts.tell(
         session,
@@ -247,12 +247,16 @@ def _tell(session: Session, escalation: Escalation, step: Notify, now: datetime)
     )
 
 
-def _subject(session: Session, escalation: Escalation) -> tuple[str, str, str]:
+def _subject(session: Session, centre: Centre, escalation: Escalation) -> tuple[str, str | Texts, str]:
     """What is escalated, in a word, and where it is seen at the console."""
     if escalation.conversation_id is not None:
         conversation = session.get_one(Conversation, escalation.conversation_id)
         reason = escalation.reason or conversation.reason or ""
-        return "conversation", REASONS.get(reason, reason), f"/console/conversations/{conversation.id}"
+        return (
+            "conversation",
+            reasons.texts(reason, centre.library.current.book),
+            f"/console/conversations/{conversation.id}",
+        )
     if escalation.case_id is not None:
         case = session.get_one(Case, escalation.case_id)
         return "case", case.number, f"/console/cases/{case.id}"
