@@ -89,8 +89,9 @@ class CaseNote(Base):
 class Escalation(Base):
     """An escalation: its ladder frozen by policy version, and how far it has climbed.
 
-    `policy` names the version and the ladder; `declined` are the staff who handed it on; `notified` counts the
-    notifications made and only grows, the first went to rung `first_rung`; `due_at` is when the next one is due.
+    `policy` names the version and the ladder (`instead_of`: of that one, which no policy names); `declined` are the
+    staff who handed it on; `notified` counts the notifications made and only grows, the first went to rung
+    `first_rung`; `due_at` is when the next one is due.
     """
 
     __tablename__ = "escalation"

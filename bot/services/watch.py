@@ -6,6 +6,7 @@ should have been told by now, and tells them, once; what nobody ever started a l
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -46,6 +47,7 @@ LATE = timedelta(minutes=5)  # a due row this late is overdue
 PAGE = 100
 STEPS = 20  # rungs one sweep makes up for
 MISSED = N_("升级 %(number)s 号本该发出的提醒没有发出，已由巡检补发，请检查系统")
+UNKNOWN = N_("策略里没有叫“%(name)s”的升级阶梯，先按紧急程度的阶梯升级，请检查 policies.yml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,9 @@ def make_up(session: Session, centre: Centre, now: datetime) -> int:
     late = [each for each in missed if _catch_up(session, centre, each, on_duty, now)]
     for escalation in {each.id: each for each in (*started, *late)}.values():
         _report(session, escalation, now)
+    for name in ladders.unknown(session):
+        cause = f"ladder:{name}:{centre.library.current.policies_version[:12]}"
+        alerts.tell(session, _runners(session), UNKNOWN, cause=cause, link="/console", now=now, name=name)
     return len(started) + len(late)
 
 
@@ -169,17 +174,10 @@ def _unasked_cases(session: Session, centre: Centre, now: datetime) -> list[Esca
 
 
 def _report(session: Session, escalation: Escalation, now: datetime) -> None:
-    """Those who run the system and the supervisors hear that something fell through."""
-    people = session.scalars(
-        select(Staff)
-        .join(StaffRole, StaffRole.staff_id == Staff.id)
-        .where(Staff.active, StaffRole.role.in_((Role.OPS, Role.SUPERVISOR)))
-        .distinct()
-        .order_by(Staff.id)
-    ).all()
+    """Something fell through: told, and kept."""
     alerts.tell(
         session,
-        people,
+        _runners(session),
         MISSED,
         cause=f"missed:{escalation.id}:{escalation.notified}",
         link="/console",
@@ -188,3 +186,14 @@ def _report(session: Session, escalation: Escalation, now: datetime) -> None:
     )
     audit.record(session, "escalation.made_up", "escalation", escalation.id, now=now, notified=escalation.notified)
     log.warning("watch.escalation_missed", escalation=escalation.id)
+
+
+def _runners(session: Session) -> Sequence[Staff]:
+    """Those who run the system, and the supervisors."""
+    return session.scalars(
+        select(Staff)
+        .join(StaffRole, StaffRole.staff_id == Staff.id)
+        .where(Staff.active, StaffRole.role.in_((Role.OPS, Role.SUPERVISOR)))
+        .distinct()
+        .order_by(Staff.id)
+    ).all()

@@ -14,6 +14,7 @@ from bot.core.words import ChannelName
 from bot.services import watch
 from bot.services.centre import Centre
 from bot.services.conversation import polling
+from bot.services.escalation import ladders
 
 router = APIRouter()
 PROBE = Question("promotions")  # any table: its answer is remembered for a while, and a failed source is not asked
@@ -32,9 +33,11 @@ async def readyz(request: Request) -> JSONResponse:
     body: dict[str, Any] = {"status": "ready", "worker": centre.worker, "degraded": []}
     try:
         late = await centre.db.read(lambda s: watch.overdue(s, centre.clock.now(), centre.clock.machine()))
+        unknown = await centre.db.read(ladders.unknown)
     except Exception as error:  # noqa: BLE001 - whatever it is, without the database nothing can be served
         return JSONResponse({"status": "unable", "database": type(error).__name__}, 503)
     body["degraded"] += [f"overdue {o.what}: {o.count} since {o.oldest.isoformat()}" for o in late]
+    body["degraded"] += [f"no ladder is called {name}: {n} climb their urgency's" for name, n in unknown.items()]
     body["degraded"] += [f"scripts refused, the old ones stay: {each}" for each in centre.library.refused]
     health = centre.understanding.health()
     body["understanding"] = {"engine": health.engine, "wanted": health.wanted, "ok": health.ok}

@@ -16,7 +16,7 @@ from bot.core.words import (
     Presence,
     Urgency,
 )
-from bot.services import contacts
+from bot.services import contacts, watch
 from bot.services.calls import voice
 from bot.services.casework import cases
 from bot.services.conversation import texts
@@ -219,3 +219,40 @@ async def test_an_alert_put_off_by_the_carrier_is_not_wanted_once_somebody_has_i
     )
     await house.settle()
     assert [each.state for each in await sent(house, ChannelName.SMS)] == [DeliveryState.CANCELLED]
+
+
+@pytest.mark.parametrize("pin", [{"policies": "gone", "ladder": "vip"}, {"policies": "", "ladder": "vip"}])
+async def test_a_ladder_that_no_policy_names_is_climbed_as_its_urgency_s_and_said_once(
+    house: House, pin: dict[str, str]
+) -> None:
+    await case_of(house)
+    await house.centre.db.write(lambda s: s.execute(update(Escalation).values(policy=pin)))
+    await house.advance(minutes=6)
+    await watch.sweep(house.centre)
+    await watch.sweep(house.centre)
+    row = await escalation(house)
+    assert (row.policy["ladder"], row.policy["instead_of"], row.notified) == ("urgent", "vip", 2)
+    ready = (await house.client.get("/readyz")).json()
+    assert "no ladder is called vip: 1 climb their urgency's" in ready["degraded"]
+    ops = await staff_id(house, "ops")
+    told = await house.centre.db.read(lambda s: [each.body["text"] for each in alerts.unread(s, ops)])
+    assert [words for words in told if "vip" in words] == [
+        "策略里没有叫“vip”的升级阶梯，先按紧急程度的阶梯升级，请检查 policies.yml"
+    ]
+
+
+@SQLITE
+async def test_starting_a_ladder_that_no_policy_names_is_no_error(house: House) -> None:
+    case, now = await case_of(house), house.clock.now()
+    await house.centre.db.write(lambda s: ladders.end(s, ladders.of_case(case), now))
+
+    def start(s):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        return ladders.start(
+            s, house.centre, reason="visit", urgency=Urgency.ORDINARY, case_id=case, now=now, name="vip"
+        ).policy
+
+    assert await house.centre.db.write(start) == {
+        "policies": house.centre.library.current.policies_version,
+        "ladder": "ordinary",
+        "instead_of": "vip",
+    }

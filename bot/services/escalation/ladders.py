@@ -11,17 +11,19 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from bot.core import ladder
 from bot.core.book import Texts
 from bot.core.ladder import Exhausted, Notify, Subject, Wait
+from bot.core.policy import Ladder
 from bot.core.words import EscalationState, Urgency
 from bot.services import audit, reasons
 from bot.services.centre import Centre
 from bot.services.escalation import alerts, roster
 from bot.services.i18n import N_
+from scripts.policies import PolicyError
 from store.db import touch
 from store.tables import Case, Conversation, Escalation, Incident, Staff
 
@@ -36,6 +38,7 @@ TAKEN_BY = N_("已由%(who)s接手。")
 SETTLED = N_("这件事已经了结了。")
 CLIMBING = (EscalationState.RUNNING, EscalationState.EXHAUSTED)
 OPEN = (*CLIMBING, EscalationState.ACKNOWLEDGED)
+INSTEAD_OF = "instead_of"  # in an escalation's policy: the ladder that was wanted
 
 
 # ── what it is about ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -73,18 +76,13 @@ def start(
     name: str | None = None,
     level: int = 0,
 ) -> Escalation:
-    """Starts the ladder called `name` (else its urgency's) on a conversation, a case or an incident; its first rung is
-    due at once. A case of some `level` starts from that one's people (REQ-E07). Raises LookupError for no such ladder.
-    """
-    shelf = centre.library.current
-    called = name or urgency.value
-    if called not in shelf.policies.ladders:
-        raise LookupError(f"no ladder is called {called}")
+    """Starts the ladder called `name` (its urgency's where there is none) on a conversation, a case or an incident; its
+    first rung is due at once. A case of some `level` starts from that one's people (REQ-E07)."""
     escalation = Escalation(
         conversation_id=conversation_id,
         case_id=case_id,
         incident_id=incident_id,
-        policy={"policies": shelf.policies_version, "ladder": called},
+        policy=_pinned(centre, name or urgency.value, urgency),
         first_rung=ladder.rung_for(level),
         urgency=urgency,
         reason=reason[:60],
@@ -94,6 +92,39 @@ def start(
     session.add(escalation)
     session.flush()
     return escalation
+
+
+def _pinned(centre: Centre, name: str, urgency: Urgency) -> dict[str, str]:
+    """What an escalation climbs, as `Escalation.policy` keeps it. Policies always have a ladder for each urgency: it
+    stands in for one that no policy names, for nothing may be left without people."""
+    shelf = centre.library.current
+    pin = {"policies": shelf.policies_version, "ladder": name}
+    if name in shelf.policies.ladders:
+        return pin
+    log.error("ladders.unknown", ladder=name, instead=urgency.value)
+    return {**pin, "ladder": urgency.value, INSTEAD_OF: name}
+
+
+def _frozen(session: Session, centre: Centre, escalation: Escalation) -> Ladder:
+    """The ladder it began to climb; where that can be read no longer, today's from now on."""
+    try:
+        return centre.library.policies(session, escalation.policy["policies"]).ladders[escalation.policy["ladder"]]
+    except (LookupError, PolicyError):
+        log.error("ladders.unreadable", escalation=escalation.id, **escalation.policy)
+        escalation.policy = _pinned(centre, escalation.policy["ladder"], escalation.urgency)
+        return centre.library.current.policies.ladders[escalation.policy["ladder"]]
+
+
+def unknown(session: Session) -> dict[str, int]:
+    """The names that no policy knew, each with how many climb their urgency's ladder instead."""
+    name = Escalation.policy[INSTEAD_OF].as_string()
+    rows = session.execute(
+        select(name, func.count())
+        .where(Escalation.state == EscalationState.RUNNING, name.is_not(None))
+        .group_by(name)
+        .order_by(name)
+    )
+    return dict(rows.tuples().all())
 
 
 def climbs(session: Session, about: ColumnElement[bool]) -> bool:
@@ -189,7 +220,6 @@ def tick(session: Session, centre: Centre, now: datetime) -> int:
 
 def climb(session: Session, centre: Centre, escalation: Escalation, on_duty: ladder.Roster, now: datetime) -> None:
     """Takes an escalation's next step, if it is due."""
-    frozen = centre.library.policies(session, escalation.policy["policies"])
     subject = Subject(
         started_at=escalation.started_at,
         notified=escalation.notified,
@@ -199,7 +229,7 @@ def climb(session: Session, centre: Centre, escalation: Escalation, on_duty: lad
         owner=_owner(session, escalation),
         declined=frozenset(escalation.declined),
     )
-    match ladder.next_rung(frozen.ladders[escalation.policy["ladder"]], subject, on_duty, now):
+    match ladder.next_rung(_frozen(session, centre, escalation), subject, on_duty, now):
         case Notify() as step:
             _tell(session, centre, escalation, step, now)
             escalation.notified += 1
