@@ -55,7 +55,7 @@ ACTIONS: Mapping[str, Action] = {
         ("unit", "about"), ("incident_open", "incident_text", "incident_eta", "incident_cause")
     ),
     "action_notify_when_over": Action(("unit", "phone"), commits=True),
-    "action_acknowledge": Action(commits=True),
+    "action_acknowledge": Action((), ("announcements_known", "announcements_waiting"), commits=True),
     # facts: what the operator's own data say; a result left out is not known, and the flow says so
     "action_service_hours": Action((), ("hours_text", "hours_open")),
     "action_answer": Action(("topic", "about"), ("answer_text",)),

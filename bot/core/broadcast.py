@@ -216,3 +216,52 @@ def _steps(reaches: Sequence[Reach], policy: Broadcast) -> Iterator[Try]:
         for reach in reaches:
             if reach.channel is step.channel and reach.reachable:
                 yield Try(reach.address_id, step.channel)
+
+
+# ── an answer ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+TAKEN_LONG_AGO = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An announcement that went to one address: when it left us, and from when on it is taken to be there (None: not
+    that we know)."""
+
+    broadcast_id: int
+    left_at: datetime
+    there_at: datetime | None
+    expires_at: datetime
+    acknowledged: bool = False
+
+
+def there_at(
+    state: DeliveryState, left_at: datetime, changed_at: datetime, *, receipts: bool, shown: bool
+) -> datetime | None:
+    """From when on a delivery is taken to be before the person; `changed_at` is when its state was last heard of.
+
+    On our own page (`shown`) that is when the page has shown it. Where a provider tells nothing further, what it took
+    is there. Else its receipt counts, which may come late or never: so what it took a minute before is there too, for
+    somebody who writes back has their telephone on.
+    """
+    arrived = changed_at if state in (DeliveryState.DELIVERED, DeliveryState.HEARD, DeliveryState.READ) else None
+    if shown or (arrived is None and state is not DeliveryState.ACCEPTED):
+        return arrived
+    taken = left_at + (TAKEN_LONG_AGO if receipts else timedelta(0))
+    return taken if arrived is None else min(arrived, taken)
+
+
+def answered(told: Iterable[Told], said_at: datetime, named: int | None = None) -> frozenset[int]:
+    """The announcements that somebody who says "1" at an address has said they know; never one that left us later.
+
+    `named` is the one whose own button or call they answered. A bare word is for everything that was there when it was
+    said, is unanswered and not expired (an expired one is meant only where nothing else can be). Where nothing is known
+    to have been there, something was all the same, and what left first most likely.
+    """
+    unanswered = [each for each in told if not each.acknowledged and each.left_at <= said_at]
+    if named is not None:
+        return frozenset(each.broadcast_id for each in unanswered if each.broadcast_id == named)
+    meant = [each for each in unanswered if said_at < each.expires_at] or unanswered
+    there = [each for each in meant if each.there_at is not None and each.there_at <= said_at]
+    first = min(meant, key=lambda each: (each.left_at, each.broadcast_id), default=None)
+    return frozenset(each.broadcast_id for each in there or ([first] if first else []))

@@ -390,6 +390,9 @@ class Button:
     payload: str
 
 
+SENT = "sent"  # Unix time, whole seconds
+
+
 @dataclass(frozen=True, slots=True)
 class Incoming:
     """A customer's message as a channel verified and parsed it.
@@ -397,8 +400,8 @@ class Incoming:
     `address` is the sender in the channel's own address space; `provider_id` is unique in the channel and makes a
     repeated request harmless. `language` is the one they chose, `spoken` only what their application is set to.
     `aside` names a fixed answer (bot/services/conversation/asides.py) to what the bot cannot read. `context` is what
-    the scripts read as `context.x` from now on; `metadata` is kept with the line for staff. `corrects` is the
-    `provider_id` of the message this one is the edited form of.
+    the scripts read as `context.x` from now on; `metadata` is kept with the line for staff: SENT in it is when they
+    wrote it, where the provider says so. `corrects` is the `provider_id` of the message this one is the edited form of.
     """
 
     channel: ChannelName

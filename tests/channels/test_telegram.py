@@ -76,7 +76,7 @@ async def test_a_deep_link_s_campaign_is_kept_and_the_application_s_language_com
     await post.comes()
     assert "bot" in ann.sees[0]
     (line,) = await lines(post)
-    assert line.details == {"message": 1, "campaign": "spring_2026"}
+    assert line.details == {"message": 1, "sent": 1782874800, "campaign": "spring_2026"}
     (conversation,) = await post.all(Conversation)
     assert (conversation.language, conversation.flow["context"]["campaign"]) == (Language.EN, "spring_2026")
     assert {command["command"] for command in telegram.commands["en"]} == {
@@ -298,7 +298,12 @@ async def test_what_else_people_send(post: Post, li: Person) -> None:
     texts = [line.text for line in await lines(post)]
     assert texts == ["[位置] 39.90420, 116.40740", "[贴纸] 👍", "[名片]", "[语音]"]
     assert not any("13900000000" in text for text in texts)
-    assert (await lines(post))[0].details == {"message": 1, "latitude": 39.9042, "longitude": 116.4074}
+    assert (await lines(post))[0].details == {
+        "message": 1,
+        "sent": 1782874800,
+        "latitude": 39.9042,
+        "longitude": 116.4074,
+    }
 
 
 @SQLITE

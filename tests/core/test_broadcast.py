@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -13,9 +14,11 @@ from hypothesis import strategies as st
 
 from bot.core.broadcast import (
     Silent,
+    Told,
     Tried,
     Try,
     Wait,
+    answered,
     cost,
     first_channels,
     moved,
@@ -23,6 +26,7 @@ from bot.core.broadcast import (
     outcome_of,
     sms_segments,
     tally,
+    there_at,
     time_to_finish,
     units,
 )
@@ -189,3 +193,86 @@ def test_every_address_is_tried_once_and_then_it_ends(results: Sequence[Delivery
             case Silent():
                 break
     assert sorted(each.address_id for each in tried) == [1, 2, 3, 4]
+
+
+# ── an answer ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+AT = datetime(2026, 7, 1, 10, 0, tzinfo=UTC)
+
+
+def told(broadcast_id: int, left: float, there: float | None, expires: float = 1440, known: bool = False) -> Told:
+    """Minutes before and after the answer."""
+    there_at = AT + timedelta(minutes=there) if there is not None else None
+    return Told(broadcast_id, AT + timedelta(minutes=left), there_at, AT + timedelta(minutes=expires), known)
+
+
+@pytest.mark.parametrize(
+    ("sent", "named", "means"),
+    [
+        pytest.param([], None, set(), id="nothing was sent"),
+        pytest.param([told(1, -5, -5)], None, {1}, id="the only one"),
+        pytest.param([told(1, -5, -5), told(2, -3, -2)], None, {1, 2}, id="both that were there"),
+        pytest.param([told(1, -5, -5), told(2, 1, 1)], None, {1}, id="not what left after the answer"),
+        pytest.param([told(1, -5, -5), told(2, -1, 1)], None, {1}, id="not what came after the answer"),
+        pytest.param([told(1, -5, -5), told(2, -1, None)], None, {1}, id="not what may never have come"),
+        pytest.param([told(1, -5, -5, known=True), told(2, -3, -2)], None, {2}, id="the one that is unanswered"),
+        pytest.param([told(1, -5, -5, expires=-1), told(2, -3, -2)], None, {2}, id="the one that is not expired"),
+        pytest.param([told(1, -5, -5, expires=-1)], None, {1}, id="an expired one, where nothing else can be meant"),
+        pytest.param([told(1, -2, None), told(2, -1, None)], None, {1}, id="what left first, where nothing is proven"),
+        pytest.param([told(1, 1, 1)], None, set(), id="an answer from before the announcement"),
+        pytest.param([told(1, -5, -5), told(2, -3, -2)], 1, {1}, id="an older one's button is its own"),
+        pytest.param([told(1, -5, -5), told(2, -3, None)], 2, {2}, id="a button proves that it came"),
+        pytest.param([told(1, -5, -5, expires=-1), told(2, -3, -2)], 1, {1}, id="an expired one's button"),
+        pytest.param([told(1, -5, -5)], 9, set(), id="a button of somebody else's announcement"),
+        pytest.param([told(1, -5, -5, known=True), told(2, -3, -2)], 1, set(), id="pressed again it means no other"),
+    ],
+)
+def test_what_an_answer_acknowledges(sent: list[Told], named: int | None, means: set[int]) -> None:
+    assert answered(sent, AT, named) == means
+
+
+@given(
+    sent=st.lists(
+        st.tuples(st.integers(-60, 60), st.none() | st.integers(0, 30), st.integers(-30, 90), st.booleans()),
+        max_size=6,
+    ),
+    named=st.none() | st.integers(0, 7),
+)
+def test_no_answer_claims_what_came_later(sent: list[tuple[int, int | None, int, bool]], named: int | None) -> None:
+    rows = [
+        told(number, left, left + after if after is not None else None, expires, known)
+        for number, (left, after, expires, known) in enumerate(sent)
+    ]
+    means = answered(rows, AT, named)
+    for each in rows:
+        if each.broadcast_id in means:
+            assert not each.acknowledged
+            assert each.left_at <= AT
+        elif named is None and each.there_at is not None and each.there_at <= AT < each.expires_at:
+            assert each.acknowledged, "it was there, and they answered"
+    if named is not None:
+        assert means <= {named}
+    elif len(means) > 1:
+        assert all(each.there_at is not None and each.there_at <= AT for each in rows if each.broadcast_id in means)
+    assert not answered([replace(each, acknowledged=True) for each in rows], AT, named)
+
+
+@pytest.mark.parametrize(
+    ("state", "changed", "receipts", "shown", "there"),
+    [
+        pytest.param(DeliveryState.ACCEPTED, 0, False, False, 0, id="a provider that tells no more: when it took it"),
+        pytest.param(DeliveryState.ACCEPTED, 0, True, False, 60, id="no receipt yet: a minute after it took it"),
+        pytest.param(DeliveryState.DELIVERED, 5, True, False, 5, id="by its receipt"),
+        pytest.param(DeliveryState.DELIVERED, 900, True, False, 60, id="by a receipt that came late"),
+        pytest.param(DeliveryState.READ, 900, True, False, 60, id="read much later"),
+        pytest.param(DeliveryState.ACCEPTED, 0, False, True, None, id="on our page, which has not shown it"),
+        pytest.param(DeliveryState.DELIVERED, 900, False, True, 900, id="on our page, when it showed it"),
+        pytest.param(DeliveryState.UNKNOWN, 10, True, False, None, id="nobody knows"),
+        pytest.param(DeliveryState.FAILED, 10, True, False, None, id="it did not arrive"),
+    ],
+)
+def test_when_a_delivery_is_taken_to_be_there(
+    state: DeliveryState, changed: int, receipts: bool, shown: bool, there: int | None
+) -> None:
+    found = there_at(state, AT, AT + timedelta(seconds=changed), receipts=receipts, shown=shown)
+    assert found == (AT + timedelta(seconds=there) if there is not None else None)

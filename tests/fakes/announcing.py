@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from bot.core.policy import Bilingual
 from bot.core.words import (
+    SENT,
     Can,
     ChannelName,
     DeliveryState,
@@ -23,14 +24,25 @@ from bot.core.words import (
     Unsure,
 )
 from bot.services import contacts
-from bot.services.announcements import announcements, approvals, audience, broadcasts, flights
+from bot.services.announcements import announcements, answers, approvals, audience, broadcasts, flights
 from bot.services.centre import Centre
 from bot.services.conversation import inbox, kept
+from bot.services.conversation.conversations import hold
 from bot.services.delivery import dispatch
 from bot.services.delivery.pace import Pace
 from bot.services.incidents import incident_record, incident_steps, incidents
 from store.db import vault_of
-from store.tables import Broadcast, BroadcastRecipient, Contact, Delivery, Incident, IncidentStep, Staff
+from store.tables import (
+    Address,
+    Broadcast,
+    BroadcastRecipient,
+    Contact,
+    Conversation,
+    Delivery,
+    Incident,
+    IncidentStep,
+    Staff,
+)
 
 TEXT = Bilingual("三号楼供热管道爆裂，今晚八点前恢复。", "A heating pipe of building 3 burst; back by 8 p.m.")
 
@@ -185,13 +197,30 @@ class Outage:
             self.tick()
             await self.drain()
 
-    async def writes(self, name: str, words: str) -> list[str]:
-        """A text message of theirs; gives what it is answered with."""
-        provider_id = f"in-{name}-{words}"
-        incoming = Incoming(ChannelName.SMS, self.phone(name), provider_id, words)
+    async def writes(
+        self, name: str, words: str, *, nth: int = 1, payload: str | None = None, sent: int | None = None
+    ) -> list[str]:
+        """A text message of theirs, the `nth` of these words; gives what it is answered with. `sent`: as Incoming's."""
+        provider_id = f"in-{name}-{words}-{nth}"
+        incoming = Incoming(ChannelName.SMS, self.phone(name), provider_id, words, payload=payload)
+        if sent is not None:
+            incoming = replace(incoming, metadata={SENT: sent})
         receipt = await inbox.receive(self.centre, incoming)
         await kept.answer(self.centre, receipt.conversation_id)
         return [say.text for say in (await inbox.receive(self.centre, incoming)).answers]
+
+    def acknowledges(self, name: str, channel: ChannelName = ChannelName.SMS) -> int:
+        """They answer where that channel reaches them; gives how many announcements they know now."""
+
+        def answer(session: Session) -> int:
+            contact = session.scalars(select(Contact.id).where(Contact.name == name)).one()
+            reaches = select(Conversation.id).join(Address, Address.id == Conversation.address_id)
+            there = session.scalar(reaches.where(Address.contact_id == contact, Address.channel == channel))
+            if there is None:
+                return 0
+            return answers.acknowledge(session, self.centre, hold(session, there), None, "1", self.now)[0]
+
+        return self.write(answer)
 
     def report(self, delivery_id: int, state: DeliveryState, error: str | None = None) -> None:
         def tell(session: Session) -> None:

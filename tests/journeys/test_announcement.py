@@ -166,6 +166,58 @@ async def test_stopped_and_cancelled_at_the_console(house: House, supervisor: Co
     assert "已取消" in await supervisor.sees(here)
 
 
+async def announced(ops: Colleague, supervisor: Colleague, code: str, words: str) -> int:
+    """A notice to building 3, by chat, text message and telephone."""
+    page = "/console/incidents"
+    answer = await ops.does(page, on=page, code=code, title=words, buildings="3")
+    at = f"{page}/{number(answer.headers['location'])}"
+    draft = {"text_zh": words, "text_en": words, "buildings": "3", "channels": ["webchat", "sms", "voice"]}
+    answer = await ops.does("/console/broadcasts", on=at, incident=number(at), **draft)
+    here = answer.headers["location"].split("?")[0]
+    await supervisor.does(f"{here}/approve", on=here, revision="1", launch="true")
+    return number(here)
+
+
+async def test_two_announcements_at_once_and_what_each_answer_is_for(
+    house: House, customer: Customer, supervisor: Colleague, ops: Colleague
+) -> None:
+    centre = house.centre
+    await customer.comes()
+    await centre.db.write(lambda s: _at_the_chat_page(s, "钱雪梅", house.clock.now()))
+    pipe = await announced(ops, supervisor, "INC-29", "三号楼供热管道爆裂。")
+    await settle(house)
+    boiler = await announced(ops, supervisor, "INC-30", "锅炉停了。")
+    await settle(house)
+    sun, zhao = [await Handset.of(house, phone) for phone in (SUN, ZHAO)]
+
+    # a word is for both, and says so
+    await sun.text("收到")
+    await house.advance(seconds=1)
+    await settle(house)
+    assert "2条通知" in [text for _, text in await sun.texts()][-1]
+    for each in (pipe, boiler):
+        assert (await counts(centre, each))[Outcome.ACKNOWLEDGED] == 1
+
+    # the older line's button is for its own, the next word for the rest
+    (older,) = [line for line in await customer.lines() if "管道爆裂" in line["text"]]
+    await customer.writes("收到", payload=older["buttons"][0]["payload"])
+    assert (await counts(centre, pipe))[Outcome.ACKNOWLEDGED] == 2
+    assert (await counts(centre, boiler))[Outcome.ACKNOWLEDGED] == 1
+    assert "还有1条通知" in " ".join(await customer.texts())
+    await customer.writes("1")
+    assert (await counts(centre, boiler))[Outcome.ACKNOWLEDGED] == 2
+
+    # a key is for what the call said
+    await house.advance(minutes=16)
+    await settle(house)
+    await zhao.answer()
+    await zhao.listen()
+    said = " ".join(await zhao.heard())
+    await zhao.press("1")
+    tallies = {each: (await counts(centre, each))[Outcome.ACKNOWLEDGED] for each in (pipe, boiler)}
+    assert tallies == ({pipe: 3, boiler: 2} if "管道爆裂" in said else {pipe: 2, boiler: 3})
+
+
 def _at_the_chat_page(session: Session, name: str, now: datetime) -> None:
     """Staff have found out that the visitor at the chat page is this person, and merge the two."""
     visitor = session.scalars(select(Address.contact_id).where(Address.channel == ChannelName.WEBCHAT)).one()

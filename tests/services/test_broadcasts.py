@@ -14,6 +14,7 @@ from bot.core.words import (
     BroadcastKind,
     BroadcastState,
     ChannelName,
+    ConversationState,
     DeliveryState,
     IncidentState,
     Outcome,
@@ -180,9 +181,7 @@ async def test_an_acknowledgement_ends_it_on_every_channel(outage: Outage, clock
     queued = [d for d in outage.deliveries(notice, SUN) if d.state is DeliveryState.QUEUED]
     assert [d.channel for d in queued] == [ChannelName.VOICE]
 
-    sun = outage.contact(SUN)
-    for _ in range(2):
-        assert outage.write(lambda s: broadcasts.acknowledge(s, sun, ChannelName.SMS, "1", outage.now))
+    assert [outage.acknowledges(SUN) for _ in range(2)] == [1, 0]
     await outage.settle()
 
     assert outage.outcome(notice, SUN) is Outcome.ACKNOWLEDGED
@@ -379,6 +378,111 @@ async def test_an_answer_by_text_message_acknowledges_and_anything_else_becomes_
     assert await outage.writes(LI, "收到了，但是我家有病人在吸氧")
     cases = outage.write(lambda s: list(s.scalars(select(Case).where(Case.broadcast_id == notice))))
     assert [case.contact_id for case in cases] == [outage.contact(LI)]
+
+
+async def test_one_answer_is_for_every_announcement_that_is_there(outage: Outage, clock: ManualClock) -> None:
+    pipe, boiler = outage.launched(), outage.launched()
+    await outage.settle()
+    clock.advance(timedelta(minutes=2))
+    assert "2条通知" in (await outage.writes(SUN, "1"))[0]
+    assert [outage.outcome(each, SUN) for each in (pipe, boiler)] == [Outcome.ACKNOWLEDGED] * 2
+    clock.advance(timedelta(minutes=15))
+    await outage.settle()
+
+    assert outage.phone(SUN) not in [out.address for out in outage.voice.sent]
+    assert outage.counts(pipe) == outage.counts(boiler) == {Outcome.ACCEPTED: 4, Outcome.ACKNOWLEDGED: 1}
+
+
+async def test_an_answer_does_not_claim_what_may_not_have_arrived(outage: Outage, clock: ManualClock) -> None:
+    pipe = outage.launched()
+    await outage.settle()
+    outage.report(outage.deliveries(pipe, SUN)[0].id, DeliveryState.DELIVERED)
+    clock.advance(timedelta(minutes=2))
+    boiler = outage.launched()
+    await outage.settle()
+    said = await outage.writes(SUN, "收到")  # before the receipt of the second
+
+    assert "还有1条" in said[0]
+    assert (outage.outcome(pipe, SUN), outage.outcome(boiler, SUN)) == (Outcome.ACKNOWLEDGED, Outcome.ACCEPTED)
+    outage.report(outage.deliveries(boiler, SUN)[0].id, DeliveryState.DELIVERED)
+    clock.advance(timedelta(seconds=5))
+    assert "谢谢" in (await outage.writes(SUN, "1"))[0]
+    assert outage.outcome(boiler, SUN) is Outcome.ACKNOWLEDGED
+
+
+async def test_an_answer_is_not_for_what_is_sent_after_it(outage: Outage, clock: ManualClock) -> None:
+    pipe = outage.launched()
+    await outage.settle()
+    await outage.writes(SUN, "1")
+    boiler = outage.launched()
+    await outage.settle()
+    assert (outage.outcome(pipe, SUN), outage.outcome(boiler, SUN)) == (Outcome.ACKNOWLEDGED, Outcome.ACCEPTED)
+    clock.advance(timedelta(minutes=2))
+    await outage.writes(SUN, "1", nth=2)
+    assert outage.outcome(boiler, SUN) is Outcome.ACKNOWLEDGED
+
+
+async def test_a_word_that_waited_at_the_messenger_is_as_old_as_it_says(outage: Outage, clock: ManualClock) -> None:
+    pipe = outage.launched()
+    await outage.settle()
+    clock.advance(timedelta(minutes=2))
+    sent = int(outage.now.timestamp())
+    clock.advance(timedelta(minutes=30))  # we were away
+    boiler = outage.launched()
+    await outage.drain()
+    outage.tick()
+    await outage.drain()
+    await outage.writes(SUN, "1", sent=sent)
+
+    assert (outage.outcome(pipe, SUN), outage.outcome(boiler, SUN)) == (Outcome.ACKNOWLEDGED, Outcome.ACCEPTED)
+
+
+def buttons_of(outage: Outage, notice: int, name: str) -> list[dict[str, str]]:
+    buttons: list[dict[str, str]] = outage.deliveries(notice, name)[0].body["buttons"]
+    return buttons
+
+
+async def test_an_older_button_acknowledges_its_own(outage: Outage, clock: ManualClock) -> None:
+    pipe, boiler = outage.launched(), outage.launched()
+    await outage.settle()
+    clock.advance(timedelta(minutes=2))
+    await outage.writes(SUN, "没暖气，冷死了")  # something else is being asked by now
+    (older,) = buttons_of(outage, pipe, SUN)
+    (newer,) = buttons_of(outage, boiler, SUN)
+    assert older["payload"] != newer["payload"]
+    before = outage.outcome(boiler, SUN)
+    said = await outage.writes(SUN, older["title"], payload=older["payload"])
+
+    assert any("确认" in line for line in said)
+    assert outage.outcome(pipe, SUN) is Outcome.ACKNOWLEDGED
+    assert outage.outcome(boiler, SUN) is before
+    await outage.writes(SUN, newer["title"], payload=newer["payload"], nth=2)
+    assert outage.outcome(boiler, SUN) is Outcome.ACKNOWLEDGED
+
+
+async def test_a_button_counts_while_a_person_holds_the_conversation(outage: Outage) -> None:
+    notice = outage.launched()
+    await outage.settle()
+    await outage.writes(SUN, "转人工")
+    (button,) = buttons_of(outage, notice, SUN)
+    holding = outage.deliveries(notice, SUN)[0].conversation_id
+    assert outage.write(lambda s: s.get_one(Conversation, holding).state) is not ConversationState.BOT
+    assert outage.outcome(notice, SUN) is not Outcome.ACKNOWLEDGED
+
+    assert not await outage.writes(SUN, button["title"], payload=button["payload"])
+    assert outage.outcome(notice, SUN) is Outcome.ACKNOWLEDGED
+
+
+async def test_somebody_elses_button_acknowledges_nothing(outage: Outage) -> None:
+    notice = outage.launched()
+    outage.write(lambda s: flights.fan_out(s, outage.centre, notice, outage.now, page=1))
+    await outage.drain()
+    sent = next(name for name in EVERYBODY if outage.deliveries(notice, name))
+    other = next(name for name in EVERYBODY if name != sent)
+    (button,) = buttons_of(outage, notice, sent)
+    await outage.writes(other, button["title"], payload=button["payload"])
+
+    assert Outcome.ACKNOWLEDGED not in outage.counts(notice)
 
 
 async def test_whoever_wrote_back_about_anything_is_not_rung_up(outage: Outage, clock: ManualClock) -> None:

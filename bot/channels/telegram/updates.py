@@ -14,7 +14,7 @@ from aiogram.types import CallbackQuery, ChatMemberUpdated, Message, MessageEnti
 
 from bot.core.arrivals import Arrival, Linking, Moved, Press, Reached
 from bot.core.media import Attachment, MediaKind, mark, refusal
-from bot.core.words import ChannelName, Incoming, Language
+from bot.core.words import SENT, ChannelName, Incoming, Language
 
 TELEGRAM = ChannelName.TELEGRAM
 WANTED = ("message", "edited_message", "callback_query", "my_chat_member")
@@ -76,7 +76,11 @@ def _base(message: Message) -> Incoming:
         f"{message.chat.id}:{message.message_id}",
         message.text or message.caption or "",
         spoken=_language(message.from_user.language_code if message.from_user else None),
-        metadata={"message": message.message_id, **({"quoted": words[:QUOTE]} if words else {})},
+        metadata={
+            "message": message.message_id,
+            SENT: message.edit_date or int(message.date.timestamp()),
+            **({"quoted": words[:QUOTE]} if words else {}),
+        },
     )
 
 

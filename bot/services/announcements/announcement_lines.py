@@ -7,20 +7,22 @@ It is begun in the conversation the announcement reached, so that a "1", a butto
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from bot.core import flow
-from bot.core.flow import Book, State
-from bot.core.words import Author, BroadcastKind, ChannelName, ConversationState, Language, Purpose, Say
+from bot.core.flow import Book, State, Step
+from bot.core.payload import SlotsPayload, read_payload
+from bot.core.words import Author, BroadcastKind, Button, ChannelName, ConversationState, Language, Purpose, Say
 from bot.services.centre import Centre
 from bot.services.conversation.conversations import Held, Opening, add_line_to_each, hold_many, open_many
 from store.tables import Broadcast
 
 FLOW = "broadcast_reply"
+NAMED = "broadcast"  # by this a button names its announcement
 LINE = "broadcast:"  # how the keys of announcements' lines begin
 CORRECTION = {
     Language.ZH: "【更正】刚才的通知有误，请以这条为准：",
@@ -49,8 +51,30 @@ def words_for(
     if not asks(broadcast) or FLOW not in centre.library.current.book.flows:
         return Say(body, key=key_of(broadcast))
     context = _context(centre, broadcast, language, channel)
-    ask = flow.begin(centre.library.current.book, State(), FLOW, context, broadcast.created_at).says
-    return Say("\n".join((body, *(say.text for say in ask))), ask[-1].buttons if ask else (), key_of(broadcast))
+    asked = ask(centre.library.current.book, State(), context, broadcast.created_at).says
+    buttons = tuple(_of_its_own(each, broadcast.id) for each in asked[-1].buttons) if asked else ()
+    return Say("\n".join((body, *(say.text for say in asked))), buttons, key_of(broadcast))
+
+
+def ask(book: Book, state: State, context: Mapping[str, Any], now: datetime) -> Step:
+    """Puts the question for an answer on top of whatever is open; it is open once, however many announcements wait."""
+    others = tuple(frame for frame in state.stack if frame.flow != FLOW)
+    return flow.begin(book, replace(state, stack=others), FLOW, context, now)
+
+
+def _of_its_own(button: Button, broadcast_id: int) -> Button:
+    """A button under an announcement's line says which one it stood under: it may be pressed when others have come."""
+    read = read_payload(button.payload)
+    if not isinstance(read, SlotsPayload):
+        return button
+    return replace(button, payload=f"{button.payload.rstrip()[:-1]}, {NAMED}={broadcast_id})")
+
+
+def named_by(payload: str | None) -> int | None:
+    """The announcement whose own button has this payload."""
+    read = read_payload(payload) if payload else None
+    name = read.slots.get(NAMED) if isinstance(read, SlotsPayload) else None
+    return int(name) if isinstance(name, str) and name.isdecimal() else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +159,7 @@ def _flow(
     if not asks(broadcast) or FLOW not in book.flows:
         return dict(before)
     context = {**before.get("context", {}), **_context(centre, broadcast, language, channel)}
-    step = flow.begin(book, State.from_json(before.get("state", {})), FLOW, context, now)
+    step = ask(book, State.from_json(before.get("state", {})), context, now)
     return {
         **before,
         "state": step.state.to_json(),

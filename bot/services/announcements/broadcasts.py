@@ -1,5 +1,5 @@
-"""A broadcast as people steer it: launched once, stopped, resumed, cancelled, and acknowledged by those it reaches
-(DESIGN §3, ONE BROADCAST). What happens before the launch is announcements.py's; how it flies is flights.py's.
+"""A broadcast as people steer it: launched once, stopped, resumed, cancelled (DESIGN §3, ONE BROADCAST). What happens
+before the launch is announcements.py's; how it flies is flights.py's; what those it reaches answer answers.py's.
 
 The rows of a stopped broadcast wait until it expires, so that resuming it needs nothing but their time.
 """
@@ -11,15 +11,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Update, func, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, aliased
 
-from bot.core.words import Author, BroadcastState, CaseState, ChannelName, DeliveryState, Outcome
+from bot.core.words import Author, BroadcastState, CaseState, DeliveryState, Outcome
 from bot.services import audit
 from bot.services.centre import Centre
 from bot.services.refusal import RefusedError
 from store.db import touch
-from store.tables import Acknowledgement, Broadcast, BroadcastRecipient, Case, Contact, Delivery, Message
+from store.tables import Broadcast, BroadcastRecipient, Case, Contact, Delivery, Message
 
 TOLD = (
     Outcome.SENDING,
@@ -131,53 +130,6 @@ def _end_early(session: Session, broadcast: Broadcast, staff_id: int, now: datet
         .values(outcome=Outcome.CANCELLED, changed_at=now)
     )
     changed(session, broadcast, "broadcast.cancel", staff_id, now, note=why)
-
-
-# ── by the person ──
-
-
-def acknowledge(
-    session: Session,
-    contact_id: int,
-    channel: ChannelName,
-    text: str,
-    now: datetime,
-    *,
-    broadcast_id: int | None = None,
-) -> bool:
-    """The person knows: everything of this announcement still queued for them, on any channel, is cancelled.
-
-    `broadcast_id` None means the latest one sent to them. False where nothing was sent to them; twice is as once.
-    """
-    merged = select(Contact.id).where(or_(Contact.id == contact_id, Contact.merged_into_id == contact_id))
-    query = (
-        select(BroadcastRecipient)
-        .where(BroadcastRecipient.contact_id.in_(merged), BroadcastRecipient.step > 0)
-        .order_by(BroadcastRecipient.broadcast_id.desc())
-        .limit(1)
-        .with_for_update()
-    )
-    if broadcast_id is not None:
-        query = query.where(BroadcastRecipient.broadcast_id == broadcast_id)
-    recipient = session.scalar(query)
-    if recipient is None:
-        return False
-    insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
-    session.execute(
-        insert(Acknowledgement)
-        .values(recipient_id=recipient.id, channel=channel, text=text[:500], at=now)
-        .on_conflict_do_nothing(index_elements=["recipient_id"])
-    )
-    if recipient.outcome is not Outcome.ACKNOWLEDGED:
-        recipient.outcome, recipient.changed_at = Outcome.ACKNOWLEDGED, now
-    recipient.due_at = None
-    session.execute(
-        update(Delivery)
-        .where(Delivery.recipient_id == recipient.id, Delivery.state == DeliveryState.QUEUED)
-        .values(state=DeliveryState.CANCELLED, changed_at=now)
-    )
-    touch(session, f"broadcast:{recipient.broadcast_id}", "broadcasts")
-    return True
 
 
 # ── figures ──

@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 
 from bot.core.words import Author, ChannelName, ConversationState, Incoming, Language, Parse, Say, as_buttons
 from bot.services import contacts
+from bot.services.announcements import answers as announced
 from bot.services.centre import Centre
 from bot.services.conversation import asides, kept, learning, media, talk
 from bot.services.conversation.conversations import MAX_TEXT, Held, find_open, open_at, save, understood
@@ -202,6 +203,7 @@ def _receive(
     else:
         if incoming.payload == places.CALL_ME and held.state is ConversationState.QUEUED:
             answers = places.call_back(session, centre, held, now, message_id)
+        announced.pressed(session, centre, held, message_id, now)
         held.change(unanswered_since=held.unanswered_since or now)
         touch(session, "floor")
     save(session, held)

@@ -15,7 +15,8 @@ from bot.services.conversation.conversations import Held
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """`slots` are what the flow has filled so far; `emotion` is the anger of the message being answered."""
+    """`slots` are what the flow has filled so far; `emotion` is the anger of the message being answered, `reply_to` its
+    id."""
 
     session: Session
     centre: Centre
@@ -23,6 +24,7 @@ class Scene:
     now: datetime
     slots: Mapping[str, Any]
     emotion: int = 0
+    reply_to: int | None = None
 
 
 Perform = Callable[[Scene, Mapping[str, Any]], Mapping[str, Any]]

@@ -17,6 +17,7 @@ from bot.core.policy import Policies
 from bot.core.wording import pieces
 from bot.core.words import Author, ChannelName, ConversationState, Emotion, Parse, Say, Urgency
 from bot.services import contacts
+from bot.services.announcements import answers
 from bot.services.centre import Centre
 from bot.services.conversation import branches
 from bot.services.conversation.actions import ACTIONS
@@ -62,7 +63,8 @@ def turn(
     now on. Raises StuckError."""
 
     def decide(book: Book, state: State, context: Mapping[str, Any]) -> Step:
-        return flow.step(book, state, Turn(text, parse, payload, context), now)
+        asked = answers.opened(session, centre, held, book, state, context, text, payload, now)
+        return flow.step(book, asked, Turn(text, parse, payload, context), now)
 
     return _play(session, centre, held, decide, now, reply_to=reply_to, emotion=parse.emotion, extra=extra)
 
@@ -156,12 +158,21 @@ def _play(
     visits: list[Visit] = []
     try:
         if greet and not stored and START in book.flows:
-            opening = _finish(session, centre, held, flow.begin(book, state, START, context, now), book, context, now)
+            begun = flow.begin(book, state, START, context, now)
+            opening = _finish(session, centre, held, begun, book, context, now, reply_to=reply_to)
             says += opening[1]
             visits += opening[0].visits
             state = opening[0].state
         step, said = _finish(
-            session, centre, held, decide(book, state, context), book, context, now, emotion=emotion.anger
+            session,
+            centre,
+            held,
+            decide(book, state, context),
+            book,
+            context,
+            now,
+            emotion=emotion.anger,
+            reply_to=reply_to,
         )
         says += said
         visits += step.visits
@@ -208,6 +219,7 @@ def _finish(
     now: datetime,
     *,
     emotion: int = 0,
+    reply_to: int | None,
 ) -> tuple[Step, list[Say]]:
     """Performs the actions a step asks for until it wants nothing more but the customer."""
     says, visits = list(step.says), list(step.visits)
@@ -215,7 +227,7 @@ def _finish(
         if step.act is None:
             return replace(step, visits=tuple(visits)), says
         perform = ACTIONS[step.act.name]
-        result = perform(Scene(session, centre, held, now, step.state.slots, emotion), step.act.args)
+        result = perform(Scene(session, centre, held, now, step.state.slots, emotion, reply_to), step.act.args)
         step = flow.resume(book, step.state, result, {**context, **context_of(centre, held)}, now)
         says += step.says
         visits += step.visits

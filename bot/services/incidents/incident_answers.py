@@ -13,13 +13,13 @@ from sqlalchemy.orm import Session
 
 from bot.core.words import Language
 from bot.services import contacts, i18n, merging
-from bot.services.announcements import broadcasts
+from bot.services.announcements import answers
 from bot.services.conversation.scene import Perform, Scene
 from bot.services.i18n import N_, when
 from bot.services.incidents import customer_reports
 from bot.services.incidents.incident_file import KNOWN, latest
 from bot.services.incidents.incident_types import catalogue
-from store.tables import Incident, NotifyMe
+from store.tables import Incident, Message, NotifyMe
 
 UNDER_WAY = N_("%(title)s，我们正在处理。")
 
@@ -89,16 +89,11 @@ def notify_when_over(scene: Scene, args: Mapping[str, Any]) -> Mapping[str, Any]
 
 
 def acknowledge(scene: Scene, _args: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The customer answered an announcement: the rest of it is cancelled on every channel."""
-    broadcasts.acknowledge(
-        scene.session,
-        scene.held.contact_id,
-        scene.held.channel,
-        str(scene.slots.get("broadcast_answer") or ""),
-        scene.now,
-        broadcast_id=scene.held.broadcast_id,
-    )
-    return {}
+    """The customer answered an announcement, or several: the rest of them is cancelled on every channel."""
+    line = scene.session.get(Message, scene.reply_to) if scene.reply_to is not None else None
+    words = str(scene.slots.get("broadcast_answer") or "")
+    known, waiting = answers.acknowledge(scene.session, scene.centre, scene.held, line, words, scene.now)
+    return {"announcements_known": known, "announcements_waiting": waiting}
 
 
 ACTIONS: Mapping[str, Perform] = {
