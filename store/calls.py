@@ -104,6 +104,12 @@ class Callback(Base):
         Index("ix_callback_plan", "plan", "due_at"),
         Index("ix_callback_closed_at", "closed_at"),
         Index("ix_callback_contact_id", "contact_id", "id"),
+        Index(
+            "ix_callback_event_id",
+            "event_id",
+            sqlite_where=text("event_id IS NOT NULL"),
+            postgresql_where=text("event_id IS NOT NULL"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)

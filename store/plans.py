@@ -39,6 +39,7 @@ class PlannedMessage(Base):
         Index("ix_planned_message_plan", "plan", "due_at"),
         Index("ix_planned_message_contact_id", "contact_id", "id"),
         Index("ix_planned_message_closed_at", "closed_at"),
+        Index("ix_planned_message_event_id", "event_id"),
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)

@@ -481,7 +481,8 @@ class RetentionClass(StrEnum):
 
 
 class RecordKind(StrEnum):
-    """What is kept, each with its own period (REQ-G01, G17). An incident's announcements go with the incident."""
+    """What is kept, each with its own period (REQ-G01, G17): first what concerns customers, then the centre's own
+    records of its work. An incident's announcements go with the incident."""
 
     INCIDENT = "incident"
     REVIEW = "review"  # of an incident, and part of its file
@@ -493,6 +494,17 @@ class RecordKind(StrEnum):
     TRANSCRIPT = "transcript"  # a conversation's lines and the files sent in it
     RECORDING = "recording"
     BY_HAND = "by_hand"  # calls written down while the system was down
+    REPORTED = "reported"  # what customers reported that was no incident
+    EVENT = "event"  # what happened to a customer elsewhere, with the messages planned from it
+    HAND_OVER = "hand_over"
+    SHIFT = "shift"  # of the roster, with its swaps
+    SEAT_LEAVE = "seat_leave"  # who asked to leave their seat during an incident, and who said yes
+    SURGE = "surge"
+    PROPOSAL = "proposal"  # of a plan or a surge, from how busy the floor was
+    ALERT = "alert"  # what the staff were told
+    IMPORT = "import"  # lists that were brought in
+    LOOK = "look"  # who had whose numbers shown, and why
+    EXPORT = "export"  # what left the program, and who allowed it
 
 
 @dataclass(frozen=True, slots=True)

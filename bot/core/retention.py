@@ -49,6 +49,18 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
+class Found:
+    """A record as it stands: `title` names it without naming a person, `holds` (ids) are those that reach it."""
+
+    kind: RecordKind
+    id: int
+    title: str
+    own: Part
+    linked: tuple[Part, ...]
+    holds: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
 class Judgement:
     """`due` is the first moment the record may be disposed of, `since` what its period counts from; None: none."""
 

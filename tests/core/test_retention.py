@@ -33,6 +33,17 @@ def test_the_suggested_classes() -> None:
         K.TRANSCRIPT: C.SHORT,
         K.RECORDING: C.SHORT,
         K.BY_HAND: C.LONG,
+        K.REPORTED: C.SHORT,
+        K.EVENT: C.LONG,
+        K.HAND_OVER: C.SHORT,
+        K.SHIFT: C.SHORT,
+        K.SEAT_LEAVE: C.SHORT,
+        K.SURGE: C.LONG,
+        K.PROPOSAL: C.SHORT,
+        K.ALERT: C.SHORT,
+        K.IMPORT: C.SHORT,
+        K.LOOK: C.LONG,
+        K.EXPORT: C.LONG,
     }
     assert SHIPPED_RETENTION.loan == 7 * DAY  # REQ-G07
     assert SHIPPED_RETENTION.long is None

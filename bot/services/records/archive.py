@@ -19,7 +19,7 @@ from bot.core.words import CaseState, IncidentState
 from bot.services import audit
 from bot.services.casework.cases import next_number
 from bot.services.permissions import Function, Grant, may
-from bot.services.records.due_records import ENDED
+from bot.services.records.customer_records import CALLED
 from bot.services.records.locked import IN_REGISTER, file_of
 from bot.services.refusal import RefusedError
 from store.tables import Archivable, ArchiveFile, Callback, Case, FileState, Incident, Staff
@@ -32,7 +32,7 @@ TABLES: Mapping[Archivable, Any] = {
 OVER: Mapping[Archivable, ColumnElement[bool]] = {
     Archivable.CASE: Case.state == CaseState.CLOSED,
     Archivable.INCIDENT: Incident.state == IncidentState.CLOSED,
-    Archivable.CALLBACK: Callback.state.in_(ENDED),
+    Archivable.CALLBACK: Callback.state.in_(CALLED),
 }
 
 

@@ -38,6 +38,17 @@ TABLES: Mapping[RecordKind, str] = {
     RecordKind.CASE: "case_file",
     RecordKind.DRILL: "incident",
     RecordKind.INCIDENT: "incident",
+    RecordKind.REPORTED: "customer_report",
+    RecordKind.EVENT: "event",
+    RecordKind.HAND_OVER: "hand_over",
+    RecordKind.SHIFT: "shift",
+    RecordKind.SEAT_LEAVE: "seat_leave",
+    RecordKind.SURGE: "surge",
+    RecordKind.PROPOSAL: "proposal",
+    RecordKind.ALERT: "delivery",
+    RecordKind.IMPORT: "import_run",
+    RecordKind.LOOK: "unmasking",
+    RecordKind.EXPORT: "export",
 }
 """The row a kind of record is; a transcript and a rating are parts of a conversation, which stays."""
 
@@ -69,6 +80,10 @@ GOES: Mapping[str, tuple[str, ...]] = {
     "incident_step": ("incident_told.step_id",),
     "broadcast": ("broadcast_recipient.broadcast_id",),
     "broadcast_recipient": ("acknowledgement.recipient_id", "delivery.recipient_id"),
+    "event": ("planned_message.event_id",),
+    "shift": ("swap.shift_id",),
+    "import_run": ("import_job.run_id",),
+    "import_job": ("import_page.job_id",),
 }
 """What goes with a row: columns that point to it, in the order in which they go."""
 
@@ -77,6 +92,8 @@ LETS_GO: Mapping[str, tuple[str, ...]] = {
     "case_file": ("callback.case_id",),
     "incident": ("manual_record.incident_id", "proposal.incident_id"),
     "broadcast": ("broadcast.follows_id", "conversation.broadcast_id", "case_file.broadcast_id"),
+    "event": ("callback.event_id",),
+    "export": ("privacy_request.export_id",),
 }
 """What stays and no longer points to it. A conversation and a case may go on naming a callback that is gone: to look
 for them would read every row, and nothing is found behind the name."""

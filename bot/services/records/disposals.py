@@ -21,7 +21,7 @@ from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
 from bot.core.policy import RecordKind, Retention, Way
-from bot.core.retention import Judgement, earliest, judge, may_go
+from bot.core.retention import Found, Judgement, earliest, judge, may_go
 from bot.core.words import Role
 from bot.services import audit
 from bot.services.casework.cases import next_number
@@ -32,7 +32,6 @@ from bot.services.i18n import N_
 from bot.services.permissions import Function, Grant, may
 from bot.services.records import certificates, due_records, holds
 from bot.services.records.destruction import destroy
-from bot.services.records.due_records import Found
 from bot.services.records.holds import Reach
 from bot.services.refusal import RefusedError
 from store.tables import (

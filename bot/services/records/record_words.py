@@ -21,6 +21,17 @@ KINDS: Mapping[RecordKind, str] = {
     RecordKind.TRANSCRIPT: N_("对话内容"),
     RecordKind.RECORDING: N_("录音"),
     RecordKind.BY_HAND: N_("手工记录"),
+    RecordKind.REPORTED: N_("客户反映的情况（没有立为事件）"),
+    RecordKind.EVENT: N_("到访、购买等业务记录"),
+    RecordKind.HAND_OVER: N_("交接记录"),
+    RecordKind.SHIFT: N_("排班和换班"),
+    RecordKind.SEAT_LEAVE: N_("离席申请"),
+    RecordKind.SURGE: N_("话务高峰"),
+    RecordKind.PROPOSAL: N_("启动建议"),
+    RecordKind.ALERT: N_("给员工的提醒"),
+    RecordKind.IMPORT: N_("导入的名单"),
+    RecordKind.LOOK: N_("查看客户号码的登记"),
+    RecordKind.EXPORT: N_("导出登记"),
 }
 CLASSES: Mapping[RetentionClass, str] = {
     RetentionClass.PERMANENT: N_("永久"),
@@ -42,6 +53,9 @@ KEPT: Mapping[str, str] = {
     "gone": N_("已随相关记录销毁"),
 }
 """Why a record on an approved list stayed."""
+
+PART_GONE = N_("%(why)s；此前已销毁一部分")
+"""A large one that was held half-way."""
 
 STATES: Mapping[ItemState, str] = {
     ItemState.WAITING: N_("待销毁"),

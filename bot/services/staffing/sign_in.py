@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy import and_, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from bot.core.words import Presence
@@ -222,6 +222,7 @@ def open_session(session: Session, staff_id: int, caller: Caller, *, now: dateti
     """A new session's cookie value; the person is online from now."""
     cookie = secrets.token_urlsafe(32)
     session.execute(delete(StaffSession).where(StaffSession.expires_at < machine))
+    session.execute(delete(SignInAttempt).where(SignInAttempt.at < machine - ATTEMPT_SPAN))
     session.add(
         StaffSession(
             token_hash=_hashed(cookie),
@@ -329,7 +330,8 @@ def make_link(
 ) -> str:
     """The token of a one-time sign-in link: open /sign-in/link/<token>. Older unused links of the person end."""
     token = secrets.token_urlsafe(24)
-    session.execute(delete(SignInLink).where(SignInLink.staff_id == staff_id, SignInLink.used_at.is_(None)))
+    older = and_(SignInLink.staff_id == staff_id, SignInLink.used_at.is_(None))
+    session.execute(delete(SignInLink).where(or_(older, SignInLink.expires_at < machine)))
     session.add(SignInLink(token_hash=_hashed(token), staff_id=staff_id, expires_at=machine + LINK_LIFE))
     audit.record(session, "staff.make_link", "staff", staff_id, now=now, staff_id=by_staff_id)
     return token
