@@ -15,7 +15,7 @@ from bot.reports.incidents import Part, Report
 from bot.services import i18n
 from bot.services.centre import Centre
 from bot.services.i18n import N_
-from bot.services.records.record_words import CLASSES, KEPT, KINDS, STATES
+from bot.services.records.record_words import CLASSES, KEPT, KINDS, PART_GONE, STATES
 from store.tables import Disposal, DisposalItem, ItemState
 
 DATE = "%Y-%m-%d %H:%M"
@@ -50,6 +50,7 @@ def certificate(session: Session, centre: Centre, disposal: Disposal, language: 
         (say(N_("销毁完毕")), at(written["done_at"])),
         (say(N_("销毁记录数")), str(written["destroyed"])),
         (say(N_("未销毁")), str(written["kept"])),
+        *(((say(N_("其中已销毁一部分")), str(begun)),) if (begun := written.get("begun")) else ()),
         (say(N_("清单指纹")), written["list"]),
         (say(N_("结果指纹")), written["outcome"]),
         (say(N_("证书指纹")), disposal.sealed),
@@ -88,14 +89,20 @@ def certificate(session: Session, centre: Centre, disposal: Disposal, language: 
 
 def _lines(session: Session, centre: Centre, disposal: Disposal, language: Language) -> Iterator[tuple[str, ...]]:
     zone = centre.settings.zone
+
+    def say(message: str, **values: object) -> str:
+        return i18n.text(language, message, **values)
+
     items = select(DisposalItem).where(DisposalItem.disposal_id == disposal.id).order_by(DisposalItem.id)
     for item in session.scalars(items.execution_options(yield_per=500)):
-        outcome = KEPT[item.kept_why] if item.state is ItemState.KEPT else STATES[item.state]
+        outcome = say(KEPT[item.kept_why] if item.state is ItemState.KEPT else STATES[item.state])
+        if item.state is ItemState.KEPT and item.counts:
+            outcome = say(PART_GONE, why=outcome)
         yield (
-            i18n.text(language, KINDS[item.kind]),
+            say(KINDS[item.kind]),
             item.title,
-            i18n.text(language, CLASSES[item.cls]),
+            say(CLASSES[item.cls]),
             f"{item.since.astimezone(zone):{DATE}}",
             f"{item.due.astimezone(zone):{DATE}}",
-            i18n.text(language, outcome),
+            outcome,
         )

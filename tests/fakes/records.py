@@ -178,11 +178,9 @@ class Outage:
             override_reason="test",
             created_at=at,
         )
-        session.add_all([broadcast, IncidentEntry(incident_id=incident.id, kind="note", text="报修", at=at)])
+        entry = IncidentEntry(incident_id=incident.id, kind="note", text="报修", at=at)
+        session.add_all([broadcast, entry])
         session.flush()
-        recipient = BroadcastRecipient(
-            broadcast_id=broadcast.id, contact_id=talk.contact, outcome=Outcome.ACKNOWLEDGED, changed_at=at
-        )
         by_hand = ManualRecord(
             key=f"by hand {incident.id}",
             incident_id=incident.id,
@@ -193,17 +191,32 @@ class Outage:
             staff_id=staff_id,
             at=at,
         )
-        session.add_all([recipient, by_hand])
+        report = CustomerReport(intent="no_water", contact_id=talk.contact, incident_id=incident.id, at=at)
+        session.add_all([by_hand, report])
         session.flush()
-        session.add_all(
-            [
-                Acknowledgement(recipient_id=recipient.id, channel=ChannelName.SMS, text="1", at=at),
-                _delivery(f"tell:{recipient.id}", talk.address, at, recipient_id=recipient.id),
-                CustomerReport(intent="no_water", contact_id=talk.contact, incident_id=incident.id, at=at),
-            ]
-        )
-        session.flush()
-        self.id, self.broadcast, self.by_hand = incident.id, broadcast.id, by_hand.id
+        _told(session, broadcast.id, talk.contact, talk.address, at)
+        self.id, self.broadcast, self.by_hand, self.entry = incident.id, broadcast.id, by_hand.id, entry.id
+
+
+def tell(session: Session, broadcast_id: int, who: str, at: datetime) -> None:
+    """Somebody else got the announcement, and acknowledged it."""
+    met = contacts.meet(session, ChannelName.REST, who, language=Language.ZH, zone="Asia/Shanghai", now=at)
+    _told(session, broadcast_id, met.contact_id, met.address_id, at)
+
+
+def _told(session: Session, broadcast_id: int, contact_id: int, address_id: int, at: datetime) -> None:
+    recipient = BroadcastRecipient(
+        broadcast_id=broadcast_id, contact_id=contact_id, outcome=Outcome.ACKNOWLEDGED, changed_at=at
+    )
+    session.add(recipient)
+    session.flush()
+    session.add_all(
+        [
+            Acknowledgement(recipient_id=recipient.id, channel=ChannelName.SMS, text="1", at=at),
+            _delivery(f"tell:{recipient.id}", address_id, at, recipient_id=recipient.id),
+        ]
+    )
+    session.flush()
 
 
 def link(session: Session, case_id: int, incident_id: int, at: datetime) -> None:

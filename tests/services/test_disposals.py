@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from bot.core.policy import RecordKind
 from bot.core.retention import HoldSubject
 from bot.core.words import CaseState, Role
-from bot.services import sealing
+from bot.services import audit, sealing
 from bot.services.casework import cases
 from bot.services.centre import Centre
 from bot.services.conversation import media
@@ -38,7 +38,7 @@ from store.tables import (
     Unlocked,
 )
 from tests.fakes.clock import ManualClock
-from tests.fakes.records import Complaint, Outage, Talk, link, person
+from tests.fakes.records import Complaint, Outage, Talk, link, person, tell
 
 K = RecordKind
 DAY = timedelta(days=1)
@@ -251,13 +251,18 @@ async def test_what_two_people_approved_is_gone_and_certified(centre: Centre) ->
     assert centre.db.read_now(sealing.verify).broken is None
 
 
-async def test_an_incident_goes_with_all_it_told(centre: Centre, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def no_incident_for_ever(centre: Centre, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Incidents are kept long here; as shipped they are permanent."""
     shelf = centre.library.current
-    classes = {**shelf.policies.retention.classes, K.INCIDENT: "long", K.REVIEW: "long"}
-    classes = {kind: type(shelf.policies.retention.classes[K.DRILL])(value) for kind, value in classes.items()}
+    long = shelf.policies.retention.classes[K.DRILL]
+    classes = {**shelf.policies.retention.classes, K.INCIDENT: long, K.REVIEW: long}
     retention = replace(shelf.policies.retention, classes=classes)
-    changed = replace(shelf, policies=replace(shelf.policies, retention=retention))
-    monkeypatch.setattr(centre.library, "_shelf", changed)
+    monkeypatch.setattr(centre.library, "_shelf", replace(shelf, policies=replace(shelf.policies, retention=retention)))
+
+
+@pytest.mark.usefixtures("no_incident_for_ever")
+async def test_an_incident_goes_with_all_it_told(centre: Centre) -> None:
     make(centre, 11)
     await disposals.propose(centre)
     approve(centre, role(centre, Role.SUPERVISOR), role(centre, Role.MANAGER))
@@ -353,7 +358,7 @@ async def test_a_crash_before_the_file_is_removed_shows(centre: Centre) -> None:
     await disposals.propose(centre)
     disposal_id = approve(centre, role(centre, Role.ARCHIVIST), role(centre, Role.MANAGER))
     now = centre.clock.now()
-    while centre.db.write_now(lambda s: disposals.destroy_page(s, centre, disposal_id, now)):
+    while centre.db.write_now(lambda s: disposals.destroy_page(s, centre, disposal_id, now)) is not None:
         pass
     assert centre.db.write_now(lambda s: disposals.certify(s, disposal_id, now)) is False
     assert read(centre, disposal_id).state is DisposalState.APPROVED
@@ -367,11 +372,11 @@ async def test_a_failure_inside_a_page_undoes_the_page(centre: Centre, monkeypat
     disposal_id = approve(centre, role(centre, Role.ARCHIVIST), role(centre, Role.MANAGER))
     done: list[int] = []
 
-    def breaks(session: Session, kind: RecordKind, record_id: int, *, disposal_id: int) -> dict[str, int]:
+    def breaks(session: Session, kind: RecordKind, record_id: int, *, disposal_id: int, most: int) -> destruction.Gone:
         if len(done) == 3:
             raise OSError("the disk is full")
         done.append(record_id)
-        return destruction.destroy(session, kind, record_id, disposal_id=disposal_id)
+        return destruction.destroy(session, kind, record_id, disposal_id=disposal_id, most=most)
 
     monkeypatch.setattr(disposals, "destroy", breaks)
     with pytest.raises(OSError, match="full"):
@@ -381,6 +386,110 @@ async def test_a_failure_inside_a_page_undoes_the_page(centre: Centre, monkeypat
     assert centre.db.read_now(lambda s: s.scalars(select(Unlocked)).all()) == []
     monkeypatch.undo()
     assert read(centre, disposal_id).state is DisposalState.APPROVED
+
+
+# ── a large record, in pages ──
+
+TOLD = ("broadcast_recipient", "acknowledgement", "delivery", "incident_entry", "broadcast", "incident")
+
+
+def told(centre: Centre) -> dict[str, int]:
+    """How many rows of a large incident are still there."""
+    return centre.db.read_now(
+        lambda s: {each: s.scalar(select(func.count()).select_from(Base.metadata.tables[each])) or 0 for each in TOLD}
+    )
+
+
+async def large_incident(centre: Centre, people: int) -> tuple[int, dict[str, int]]:
+    """An approved list with one incident that so many were told of; what it consists of."""
+    at = centre.clock.now() - 11 * 365 * DAY
+
+    def work(session: Session) -> int:
+        staff_id = session.scalars(select(Staff.id).order_by(Staff.id).limit(1)).one()
+        talk = Talk(session, "wu", at)
+        outage = Outage(session, talk, at, staff_id)
+        for number in range(people - 1):
+            tell(session, outage.broadcast, f"p{number}", at)
+        audit.revise(session, "incident_entry", outage.entry, "text", "报休", "报修", now=at)
+        return outage.id
+
+    incident_id = centre.db.write_now(work)
+    await disposals.propose(centre)
+
+    def alone(session: Session) -> None:
+        only = (DisposalItem.kind == K.INCIDENT) & (DisposalItem.record_id == incident_id)
+        session.execute(delete(DisposalItem).where(~only))
+
+    centre.db.write_now(alone)
+    return approve(centre, role(centre, Role.ARCHIVIST), role(centre, Role.MANAGER)), told(centre)
+
+
+@pytest.mark.usefixtures("no_incident_for_ever")
+@pytest.mark.parametrize("rows", [1, 3, 7, 1000])
+async def test_a_large_incident_goes_in_pages_and_nothing_counts_twice(
+    centre: Centre, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    disposal_id, before = await large_incident(centre, 12)
+    monkeypatch.setattr(disposals, "ROWS", rows)
+    now, pages, stood = centre.clock.now(), 0, told(centre)
+    while (through := centre.db.write_now(lambda s: disposals.destroy_page(s, centre, disposal_id, now))) is not None:
+        # The process may be dead here: what is gone is counted, the incident stands until nothing of it is left.
+        left, pages = told(centre), pages + 1
+        item = centre.db.read_now(lambda s: s.scalars(select(DisposalItem)).one())
+        counted = {name: item.counts.get(name, 0) for name in TOLD}
+        assert {name: before[name] - left[name] for name in TOLD} == counted
+        assert sum(stood.values()) - sum(left.values()) <= rows + destruction.AT_ONCE
+        assert item.state is (ItemState.DESTROYED if through else ItemState.WAITING)
+        assert left["incident"] == (0 if through else 1)
+        assert centre.db.read_now(lambda s: s.scalars(select(Unlocked)).all()) == []
+        assert centre.db.write_now(lambda s: disposals.certify(s, disposal_id, now)) is (through == 1)
+        stood = left
+    assert pages > before["broadcast_recipient"] // rows
+    done = read(centre, disposal_id)
+    assert done.certificate is not None
+    assert (done.certificate["destroyed"], done.certificate["kept"], done.certificate["begun"]) == (1, 0, 0)
+    gone = done.certificate["rows"]
+    assert (gone["broadcast_recipient"], gone["acknowledgement"], gone["incident"], gone["revision"]) == (12, 12, 1, 1)
+    assert centre.db.read_now(lambda s: certificates.genuine(s, done))
+
+
+@pytest.mark.usefixtures("no_incident_for_ever")
+async def test_the_program_goes_on_where_it_was_killed(centre: Centre, monkeypatch: pytest.MonkeyPatch) -> None:
+    disposal_id, _ = await large_incident(centre, 12)
+    monkeypatch.setattr(disposals, "ROWS", 5)
+    now = centre.clock.now()
+    assert centre.db.write_now(lambda s: disposals.destroy_page(s, centre, disposal_id, now)) == 0
+
+    def dies(session: Session) -> None:
+        disposals.destroy_page(session, centre, disposal_id, now)
+        raise KeyboardInterrupt  # in the middle of the next page: nothing of it was committed
+
+    before = told(centre)
+    with pytest.raises(KeyboardInterrupt):
+        centre.db.write_now(dies)
+    assert told(centre) == before
+    assert await disposals.carry_out(centre) == 1
+    done = read(centre, disposal_id)
+    assert done.certificate is not None
+    assert done.certificate["rows"]["broadcast_recipient"] == 12
+    assert told(centre)["incident"] == 0
+
+
+@pytest.mark.usefixtures("no_incident_for_ever")
+async def test_what_is_held_half_way_stays_from_there_on(centre: Centre, monkeypatch: pytest.MonkeyPatch) -> None:
+    disposal_id, _ = await large_incident(centre, 12)
+    monkeypatch.setattr(disposals, "ROWS", 8)
+    now, who = centre.clock.now(), role(centre, Role.MANAGER)
+    assert centre.db.write_now(lambda s: disposals.destroy_page(s, centre, disposal_id, now)) == 0
+    left = told(centre)
+    incident_id = centre.db.read_now(lambda s: s.scalars(select(DisposalItem.record_id)).one())
+    centre.db.write_now(lambda s: holds.place(s, HoldSubject.INCIDENT, incident_id, "法院来函", staff_id=who, now=now))
+    await disposals.carry_out(centre)
+    assert told(centre) == left
+    done = read(centre, disposal_id)
+    assert done.certificate is not None
+    assert (done.certificate["destroyed"], done.certificate["kept"], done.certificate["begun"]) == (0, 1, 1)
+    assert sum(done.certificate["rows"].values()) == 8, "what was gone already is not kept quiet"
 
 
 # ── what goes with what ──

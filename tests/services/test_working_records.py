@@ -27,14 +27,19 @@ from bot.core.words import (
     Purpose,
     Role,
 )
-from bot.services import contacts
+from bot.services import audit, contacts
 from bot.services.casework import cases
 from bot.services.centre import Centre
 from bot.services.escalation import alerts
 from bot.services.records import disposals, due_records, holds
 from store.tables import (
+    Answer,
     Base,
     Callback,
+    Case,
+    CaseNote,
+    Correction,
+    CorrectionState,
     CustomerReport,
     Delivery,
     DisposalItem,
@@ -52,6 +57,7 @@ from store.tables import (
     PlannedState,
     Proposal,
     ProposalState,
+    Revision,
     SeatLeave,
     Shift,
     Staff,
@@ -59,7 +65,7 @@ from store.tables import (
     Swap,
     Unmasking,
 )
-from tests.fakes.records import ZONE, person
+from tests.fakes.records import ZONE, Complaint, Talk, person
 
 K = RecordKind
 DAY = timedelta(days=1)
@@ -319,3 +325,43 @@ async def test_the_alert_of_an_escalation_is_kept_with_its_case(centre: Centre) 
     centre.db.write_now(make)
     await disposals.propose(centre)
     assert K.ALERT not in listed(centre), "a complaint is kept for ten years, and one goes on"
+
+
+async def test_corrections_of_a_case_and_of_what_was_answered_go_with_it(centre: Centre) -> None:
+    at = ago(centre, 11)
+
+    def make(session: Session) -> None:
+        staff = session.scalars(select(Staff.id).order_by(Staff.id).limit(1)).one()
+        complaint = Complaint(session, Talk(session, "lin", at), at, staff)
+        cases.note(session, complaint.id, "note", "客户在家", now=at, staff_id=staff)
+        session.flush()
+        note = session.scalars(select(CaseNote.id).where(CaseNote.case_id == complaint.id)).first()
+        answer = session.scalars(select(Answer.id)).one()
+        for subject, subject_id in (("case_note", note), ("answer", answer), ("case", complaint.id)):
+            assert subject_id is not None
+            audit.revise(session, subject, subject_id, "text", "旧", "新", now=at)
+            session.add(
+                Correction(
+                    subject=subject,
+                    subject_id=subject_id,
+                    field="text",
+                    old=b"",
+                    new=b"",
+                    why="写错了",
+                    state=CorrectionState.MADE,
+                    proposed_by=staff,
+                    proposed_at=at,
+                    decided_by=staff,
+                )
+            )
+
+    centre.db.write_now(make)
+    await disposals.propose(centre)
+    approve_all(centre)
+    await disposals.carry_out(centre)
+
+    def left(session: Session) -> list[str]:
+        assert session.scalars(select(Case.id)).all() == []
+        return [*session.scalars(select(Correction.subject)), *session.scalars(select(Revision.subject))]
+
+    assert {"case", "case_note", "answer"}.isdisjoint(centre.db.read_now(left))

@@ -26,11 +26,13 @@ def write(session: Session, disposal: Disposal, approvals: Sequence[DisposalAppr
     kinds: dict[str, dict[str, Any]] = {}
     kept: defaultdict[str, Counter[str]] = defaultdict(Counter)
     items = select(DisposalItem).where(DisposalItem.disposal_id == disposal.id).order_by(DisposalItem.id)
+    begun = 0
     for item in session.scalars(items.execution_options(yield_per=500)):
+        rows.update(item.counts)
         if item.state is ItemState.KEPT:
             kept[item.kind][item.kept_why] += 1
+            begun += bool(item.counts)
             continue
-        rows.update(item.counts)
         of_kind = kinds.setdefault(
             item.kind, {"cls": item.cls.value, "count": 0, "from": item.since, "until": item.since}
         )
@@ -55,6 +57,7 @@ def write(session: Session, disposal: Disposal, approvals: Sequence[DisposalAppr
         "done_at": now.isoformat(),
         "destroyed": sum(of_kind["count"] for of_kind in kinds.values()),
         "kept": sum(count for reasons in kept.values() for count in reasons.values()),
+        "begun": begun,  # of those kept: a part was gone before they were held
         "kinds": destroyed,
         "kept_why": {kind: dict(reasons) for kind, reasons in kept.items()},
         "rows": dict(rows),

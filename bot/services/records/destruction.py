@@ -1,14 +1,18 @@
-"""Destroying a record with everything that is part of it, in one transaction (REQ-G08).
+"""Destroying a record with everything that is part of it, a page of rows at a time (REQ-G08).
 
 GOES says row by row what goes along, LETS_GO what only forgets that it belonged to it. What a conversation or an
 incident still counts for stays: a destroyed transcript leaves its conversation's times and rating. The audit stays
 whole. Files go from the disk after the commit; until then their names wait in `file_removal`.
+
+What belongs to a row goes before the row, so that a record stands until nothing of it is left: a large one, such as an
+incident that many were told of, is destroyed in several short transactions, and the next one finds where to go on.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, Table, delete, insert, select, update
@@ -17,6 +21,7 @@ from sqlalchemy.orm import Session
 from bot.core.policy import RecordKind
 from store.archive import Archivable, FileState
 from store.holds import unlocked
+from store.many import among
 from store.search import forget
 from store.tables import (
     ArchiveChange,
@@ -26,7 +31,6 @@ from store.tables import (
     Conversation,
     FileRemoval,
     LinkKind,
-    Revision,
     VoidMark,
 )
 
@@ -104,6 +108,23 @@ STAYS = frozenset({"privacy_request.case_id"})
 NAMES: Mapping[str, str] = {"case_file": "case"}
 """What a table's rows are called in revisions, where that is not the table's name."""
 
+REVISED = frozenset(
+    {
+        "case_file",
+        "case_note",
+        "callback",
+        "answer",
+        "incident",
+        "incident_entry",
+        "visit",
+        "next_step",
+        "broadcast",
+    }
+)
+"""Tables whose rows have revisions, or corrections, that go with them."""
+
+AT_ONCE = 500  # rows of one statement
+
 ARCHIVED: Mapping[str, Archivable] = {
     "case_file": Archivable.CASE,
     "incident": Archivable.INCIDENT,
@@ -111,68 +132,117 @@ ARCHIVED: Mapping[str, Archivable] = {
 }
 
 
-def destroy(session: Session, kind: RecordKind, record_id: int, *, disposal_id: int) -> dict[str, int]:
-    """Destroys a record; gives how many rows of each table went. The caller has made sure that it may."""
-    counts: Counter[str] = Counter()
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """What one page destroyed: rows by table, how many rows may still go in this transaction, and whether the record is
+    `whole`ly gone; if not, there is more of it."""
+
+    counts: dict[str, int]
+    left: int
+    whole: bool
+
+
+def destroy(session: Session, kind: RecordKind, record_id: int, *, disposal_id: int, most: int) -> Gone:
+    """Destroys a record, or about `most` (above 0) rows of it. The caller has made sure that it may."""
+    page = _Page(session, disposal_id, most)
     with unlocked(session, "disposal"):
         if kind is RecordKind.TRANSCRIPT:
-            _destroy_transcript(session, record_id, disposal_id, counts)
+            whole = page.transcript(record_id)
         elif kind is RecordKind.SATISFACTION:
-            _forget_rating(session, record_id, counts)
+            whole = page.rating(record_id)
         else:
             table = _table(TABLES[kind])
             _forget_links(session, table.name, record_id)
-            _destroy(session, table, _key(table) == record_id, disposal_id, counts)
-            _close_file(session, table.name, record_id)
-    return dict(counts)
+            if whole := page.rows(table, _key(table) == record_id):
+                _close_file(session, table.name, record_id)
+    return Gone(dict(page.counts), page.left, whole)
 
 
-def _destroy_transcript(session: Session, conversation_id: int, disposal_id: int, counts: Counter[str]) -> None:
-    for name, column in (("message", "conversation_id"), ("abuse", "conversation_id")):
-        table = _table(name)
-        _destroy(session, table, table.c[column] == conversation_id, disposal_id, counts)
-    _forget_revisions(session, "conversation", [conversation_id], counts)
-    session.execute(update(Conversation).where(Conversation.id == conversation_id).values(flow={}, wrap_up_note=""))
+class _Page:
+    """What goes in one transaction. Each of its works says whether it is through; else there is no room left."""
+
+    def __init__(self, session: Session, disposal_id: int, most: int) -> None:
+        self.session, self.disposal_id, self.left = session, disposal_id, most
+        self.counts: Counter[str] = Counter()
+
+    def transcript(self, conversation_id: int) -> bool:
+        for name in ("message", "abuse"):
+            table = _table(name)
+            if not self.rows(table, table.c.conversation_id == conversation_id):
+                return False
+        self._revisions("conversation", [conversation_id])
+        mine = Conversation.id == conversation_id
+        self.session.execute(update(Conversation).where(mine).values(flow={}, wrap_up_note=""))
+        return True
+
+    def rating(self, conversation_id: int) -> bool:
+        values = {"rating": None, "rating_comment": ""}
+        self.session.execute(update(Conversation).where(Conversation.id == conversation_id).values(**values))
+        self._count("rating", 1)
+        return True
+
+    def rows(self, table: Table, where: ColumnElement[bool]) -> bool:
+        """Deletes these rows, some at a time, after what goes with them."""
+        key = _key(table)
+        while ids := self._some(key, where):
+            if self.left <= 0:
+                return False
+            for column in map(_column, GOES.get(table.name, ())):
+                if not self.rows(column.table, among(column, ids)):
+                    return False
+            for column in map(_column, LETS_GO.get(table.name, ())):
+                if not self._let_go(column, ids):
+                    return False
+            self._delete(table, ids)
+        return True
+
+    def _some(self, key: Any, where: ColumnElement[bool]) -> Sequence[int]:
+        some = select(key).where(where).order_by(key).limit(max(1, min(AT_ONCE, self.left)))
+        return self.session.scalars(some).all()
+
+    def _let_go(self, column: Any, ids: Sequence[int]) -> bool:
+        key = _key(column.table)
+        while found := self._some(key, among(column, ids)):
+            if self.left <= 0:
+                return False
+            self.session.execute(update(column.table).where(among(key, found)).values({column.name: None}))
+            self.left -= len(found)
+        return True
+
+    def _delete(self, table: Table, ids: Sequence[int]) -> None:
+        if table.name == "attachment":
+            self._files(ids)
+        if table.name == "message":
+            forget(self.session.connection(), ids)
+        if table.name in REVISED:
+            self._revisions(NAMES.get(table.name, table.name), ids)
+        self._count(table.name, _deleted(self.session, table, among(_key(table), ids)))
+
+    def _files(self, ids: Sequence[int]) -> None:
+        table = _table("attachment")
+        files = list(
+            self.session.scalars(select(table.c.file).where(among(table.c.id, ids), table.c.file.is_not(None)))
+        )
+        if files:
+            self.session.execute(insert(FileRemoval), [{"disposal_id": self.disposal_id, "file": f} for f in files])
+            self._count("file", len(files))
+
+    def _revisions(self, subject: str, ids: Sequence[int]) -> None:
+        """What corrections of these rows replaced, and those that were proposed."""
+        for name in ("revision", "correction"):
+            table = _table(name)
+            about = table.c.subject == subject, among(table.c.subject_id, ids)
+            self._count(name, _deleted(self.session, table, *about))
+
+    def _count(self, name: str, gone: int) -> None:
+        if gone:
+            self.counts[name] += gone
+            self.left -= gone
 
 
-def _forget_rating(session: Session, conversation_id: int, counts: Counter[str]) -> None:
-    values = {"rating": None, "rating_comment": ""}
-    session.execute(update(Conversation).where(Conversation.id == conversation_id).values(**values))
-    counts["rating"] += 1
-
-
-def _destroy(
-    session: Session, table: Table, where: ColumnElement[bool], disposal_id: int, counts: Counter[str]
-) -> None:
-    """Deletes these rows, after what goes with them."""
-    ids = select(_key(table)).where(where)
-    for column in map(_column, GOES.get(table.name, ())):
-        _destroy(session, column.table, column.in_(ids), disposal_id, counts)
-    for column in map(_column, LETS_GO.get(table.name, ())):
-        session.execute(update(column.table).where(column.in_(ids)).values({column.name: None}))
-    if table.name == "attachment":
-        _note_files(session, where, disposal_id, counts)
-    if table.name == "message":
-        forget(session.connection(), list(session.scalars(ids)))
-    if table.name in ("case_file", "callback", "incident", "visit", "next_step", "broadcast"):
-        _forget_revisions(session, NAMES.get(table.name, table.name), list(session.scalars(ids)), counts)
-    gone: Any = session.execute(delete(table).where(where))
-    if gone.rowcount:
-        counts[table.name] += gone.rowcount
-
-
-def _note_files(session: Session, where: ColumnElement[bool], disposal_id: int, counts: Counter[str]) -> None:
-    column = _table("attachment").c.file
-    files = list(session.scalars(select(column).where(where, column.is_not(None))))
-    if files:
-        session.execute(insert(FileRemoval), [{"disposal_id": disposal_id, "file": file} for file in files])
-        counts["file"] += len(files)
-
-
-def _forget_revisions(session: Session, subject: str, ids: Sequence[int], counts: Counter[str]) -> None:
-    gone: Any = session.execute(delete(Revision).where(Revision.subject == subject, Revision.subject_id.in_(ids)))
-    if gone.rowcount:
-        counts["revision"] += gone.rowcount
+def _deleted(session: Session, table: Table, *where: ColumnElement[bool]) -> int:
+    gone: Any = session.execute(delete(table).where(*where))
+    return int(gone.rowcount)
 
 
 def _forget_links(session: Session, table: str, record_id: int) -> None:

@@ -4,13 +4,15 @@ The nightly look only proposes. A list grows until somebody approves it first; f
 person approves that very list. Whoever asked for a list never approves it, and the general manager is always one of the
 two. Each record is judged again in the transaction that destroys it: what is held meanwhile, or belongs to something
 longer, stays. A crash leaves whole pages behind it; the next round goes on, removes the files that are still there, and
-only then writes the certificate.
+only then writes the certificate. A large record takes several pages, each of which adds what it destroyed to the counts
+of that record; one that is held half-way stays from there on, and the certificate says so.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter as Counts
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
@@ -49,6 +51,7 @@ log = structlog.get_logger()
 LOOKED = "disposals looked at"
 EVERY = 10.0  # seconds between rounds of what two people approved
 PAGE = 50  # records destroyed in one transaction
+ROWS = 1000  # and about so many rows of them: nobody waits longer than for these
 GONE = "gone"
 LINK = "/console/archive/disposals/%d"
 
@@ -296,31 +299,42 @@ async def carry_out(centre: Centre) -> int:
     now, handled = centre.clock.now(), 0
     approved = select(Disposal.id).where(Disposal.state == DisposalState.APPROVED).order_by(Disposal.id)
     for disposal_id in await centre.db.read(lambda s: s.scalars(approved).all()):
-        while count := await centre.db.write(lambda s, each=disposal_id: destroy_page(s, centre, each, now)):  # type: ignore[misc]
-            handled += count
+        while True:
+            through = await centre.db.write(lambda s, each=disposal_id: destroy_page(s, centre, each, now))  # type: ignore[misc]
+            if through is None:
+                break
+            handled += through
         await _remove_files(centre, now)
         await centre.db.write(lambda s, each=disposal_id: certify(s, each, now))  # type: ignore[misc]
     await _remove_files(centre, now)
     return handled
 
 
-def destroy_page(session: Session, centre: Centre, disposal_id: int, now: datetime) -> int:
-    """Destroys the next records of an approved list; gives how many were dealt with, 0 when none waits."""
+def destroy_page(session: Session, centre: Centre, disposal_id: int, now: datetime) -> int | None:
+    """Destroys the next records of an approved list, or a part of a large one, in one short transaction; gives how many
+    were dealt with, None when none waits."""
     disposal = _locked(session, disposal_id)
     if disposal.state is not DisposalState.APPROVED:
-        return 0
+        return None
     waiting = DisposalItem.disposal_id == disposal_id, DisposalItem.state == ItemState.WAITING
     items = session.scalars(select(DisposalItem).where(*waiting).order_by(DisposalItem.id).limit(PAGE)).all()
     reached, retention = holds.reach(session), centre.library.current.policies.retention
+    through, left = 0, ROWS
     for item in items:
-        item.done_at = now
+        if left <= 0:
+            break
         found = judged(session, retention, item.kind, [item.record_id], reached)
         if found and may_go(found[0][1], now):
-            item.counts = destroy(session, item.kind, item.record_id, disposal_id=disposal_id)
+            gone = destroy(session, item.kind, item.record_id, disposal_id=disposal_id, most=left)
+            item.counts, left = dict(Counts(item.counts) + Counts(gone.counts)), gone.left
+            if not gone.whole:
+                break
             item.state = ItemState.DESTROYED
         else:
             item.state, item.kept_why = ItemState.KEPT, found[0][1].why if found else GONE
-    return len(items)
+        item.done_at = now
+        through += 1
+    return through if items else None
 
 
 async def _remove_files(centre: Centre, now: datetime) -> None:
