@@ -106,7 +106,24 @@ function showTyping(yes) {
 
 // ── the stream; after a loss it resumes where the page stands ──
 const title = document.title;
-let queued = Infinity; // how many waited when the page was drawn last
+// Who waits, whom I hold, and what they wrote unanswered, each with where its latest words stand.
+const LISTS = {
+  queue: "[data-section=queue], #talks-queue + .talks",
+  mine: "[data-section=mine], #talks-mine + .talks",
+};
+let stood; // those numbers when the page was drawn last
+function standing() {
+  const shown = (key) => Number(document.querySelector(`[data-count=${key}]`)?.textContent ?? 0);
+  const unread = [...document.querySelectorAll(LISTS.mine)].flatMap((list) => [...list.querySelectorAll(".count.new")]);
+  return { queue: shown("queue"), mine: shown("mine"), unread: unread.reduce((sum, each) => sum + Number(each.textContent), 0) };
+}
+function compare() {
+  const now = standing();
+  const more = stood && Object.keys(now).find((key) => now[key] > stood[key]);
+  if (more) arrived(document.querySelector(LISTS[more === "queue" ? "queue" : "mine"])?.querySelector(".talk-words")?.textContent ?? "");
+  stood = now;
+  document.title = now.queue > 0 ? `(${now.queue}) ${title}` : title;
+}
 function listen() {
   const address = new URL(root.dataset.live, location.href);
   const last = lines?.lastElementChild?.dataset.seq;
@@ -119,10 +136,7 @@ function listen() {
       const section = document.querySelector(`[data-section="${CSS.escape(name)}"]`);
       if (section) patch(section, html);
     }
-    const waiting = Number(document.querySelector("[data-count=queue]")?.textContent ?? 0);
-    if (waiting > queued) arrived(document.querySelector("[data-section=queue] .talk-words, [data-section=talks] .talk-words")?.textContent ?? "");
-    queued = waiting;
-    document.title = waiting > 0 ? `(${waiting}) ${title}` : title;
+    compare();
     tick();
   });
   stream.addEventListener("line", (event) => addLine(JSON.parse(event.data)));
