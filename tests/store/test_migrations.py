@@ -87,7 +87,7 @@ def test_topics_kept_in_words_become_the_ids_of_their_flows(tmp_path: Path) -> N
     with engine.connect() as connection:
         settings = config(url)
         settings.attributes["connection"] = connection
-        command.upgrade(settings, "0035")
+        command.upgrade(settings, "0036")
         at = NOW.isoformat(sep=" ").removesuffix("+00:00")
         for statement in (
             f"INSERT INTO version (kind, hash, body, at) VALUES ('book', 'x', :body, '{at}')",
