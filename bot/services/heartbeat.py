@@ -119,12 +119,15 @@ class Heartbeat:
         await self._lease()
         every = {"max_instances": 1, "coalesce": True, "misfire_grace_time": 30}
         patience = self._centre.clock.patience
-        self._scheduler.add_job(self._beats, "interval", seconds=patience, id="beat", **every)
-        self._scheduler.add_job(self._lease, "interval", seconds=LEASE_EVERY, id="lease", **every)
-        self._scheduler.add_job(self._sweep, "interval", seconds=SWEEP_EVERY, id="sweep", **every)
-        for errand in self._errands:
-            run = partial(self._run, errand)
-            self._scheduler.add_job(run, "interval", seconds=errand.every, id=errand.name, **every)
+        jobs: list[tuple[str, Callable[[], Awaitable[object]], float]] = [
+            ("beat", self._beats, patience),
+            ("lease", self._lease, LEASE_EVERY),
+            ("sweep", self._sweep, SWEEP_EVERY),
+            *((errand.name, partial(self._run, errand), errand.every) for errand in self._errands),
+        ]
+        for name, job, seconds in jobs:
+            run = partial(self._until_stopped, job)
+            self._scheduler.add_job(run, "interval", seconds=seconds, id=name, **every)
         # A beat may take longer than its interval when much is due; the next one then simply waits.
         logging.getLogger("apscheduler.scheduler").setLevel(logging.ERROR)
         self._scheduler.start()
@@ -154,6 +157,14 @@ class Heartbeat:
             await asyncio.gather(*lost, return_exceptions=True)
         with contextlib.suppress(Exception):
             await self._centre.db.write(lambda s: workers.leave(s, self._centre.worker))
+
+    async def _until_stopped(self, job: Callable[[], Awaitable[object]]) -> None:
+        """To be stopped in the middle is no failure of a job, as the scheduler would report it."""
+        try:
+            await job()
+        except asyncio.CancelledError:
+            if not self._halt.is_set():
+                raise
 
     async def beat(self) -> int:
         """Once around everything that is due; gives how much there was."""
