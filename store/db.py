@@ -26,6 +26,7 @@ from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.exc import DBAPIError, NoResultFound
+from sqlalchemy.orm import ORMExecuteState
 from sqlalchemy.orm import Session as Session  # doors name the type and no more of SQLAlchemy
 from sqlalchemy.pool import NullPool
 
@@ -49,6 +50,25 @@ Missing = NoResultFound
 """What a session raises for a row that must be there and is not."""
 
 
+class WroteWhileReadingError(TypeError):
+    """A function given to `read` changed something: it belongs to `write`."""
+
+
+class _Reading(Session):
+    """What `read` hands out."""
+
+
+@event.listens_for(_Reading, "before_flush")
+def _refuse_rows(session: Session, _context: Any, _rows: Any) -> None:
+    raise WroteWhileReadingError(f"{[*session.new, *session.dirty, *session.deleted]}")
+
+
+@event.listens_for(_Reading, "do_orm_execute")
+def _refuse_statement(asked: ORMExecuteState) -> None:
+    if asked.is_insert or asked.is_update or asked.is_delete:
+        raise WroteWhileReadingError(str(asked.statement))
+
+
 @dataclass(frozen=True, slots=True)
 class _Job:
     work: Callable[[Session], Any]
@@ -66,18 +86,20 @@ class Database:
         self.live = Live(conninfo)
         if self.is_sqlite:
             Path(self.url.database or "").parent.mkdir(parents=True, exist_ok=True)
-            self.engine = _sqlite(self.url)
+            self.engine = self._reader = _sqlite(self.url)
             self._writer: _SqliteWriter | None = _SqliteWriter(self)
             self._threads = ThreadPoolExecutor(SQLITE_READERS, "read")
         else:
             self.engine = _postgres(self.url)
+            self._reader = self.engine.execution_options(isolation_level="AUTOCOMMIT")
             self._writer = None
             self._threads = ThreadPoolExecutor(POSTGRES_THREADS, "database")
 
     # ── the two ways in ──
 
     async def read(self, work: Work[T]) -> T:
-        """Runs `work` in a transaction that is rolled back: what it changes is not kept."""
+        """Runs `work`, which changes nothing: a change raises WroteWhileReadingError. On PostgreSQL each statement
+        stands by itself, as READ COMMITTED has it anyway, without the two messages that begin and end a transaction."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, self.read_now, work)
 
     async def write(self, work: Work[T]) -> T:
@@ -88,8 +110,12 @@ class Database:
 
     def read_now(self, work: Work[T]) -> T:
         """`read` for a caller without an event loop (the command line)."""
-        with self._session(self.engine) as session:
-            return work(session)  # closing rolls back, and leaves the rows that were read as they were read
+        try:
+            return self._read(work)
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+            return self._read(work)  # over a connection that had gone while nobody used it; the next one is new
 
     def write_now(self, work: Work[T]) -> T:
         """`write` for a caller without an event loop."""
@@ -106,9 +132,13 @@ class Database:
 
     # ── how it is done ──
 
+    def _read(self, work: Work[T]) -> T:
+        with self._session(self._reader, _Reading) as session:
+            return work(session)  # closing leaves the rows that were read as they were read
+
     @contextmanager
-    def _session(self, bind: Engine | Connection) -> Iterator[Session]:
-        with Session(
+    def _session(self, bind: Engine | Connection, of: type[Session] = Session) -> Iterator[Session]:
+        with of(
             bind,
             expire_on_commit=False,
             # On a connection that is handed in, the SAVEPOINT around it commits; closing the session undoes nothing.
@@ -119,14 +149,18 @@ class Database:
 
     def _write_postgres(self, work: Work[T]) -> T:
         for attempt in range(RETRIES + 1):
+            kept = False
             try:
                 with self._session(self.engine) as session:
                     result = work(session)
+                    session.flush()
+                    kept = True  # or not: a connection lost in the COMMIT does not tell
                     session.commit()
                     self.live.publish(session.info["topics"])
                     return result
             except DBAPIError as error:
-                if attempt == RETRIES or getattr(error.orig, "sqlstate", None) not in RETRY_STATES:
+                again = getattr(error.orig, "sqlstate", None) in RETRY_STATES
+                if attempt == RETRIES or not (again or (error.connection_invalidated and not kept)):
                     raise
         raise AssertionError("unreachable")
 
@@ -261,7 +295,6 @@ def _postgres(url: URL) -> Engine:
         url,
         pool_size=POSTGRES_THREADS,
         max_overflow=-1,
-        pool_pre_ping=True,
         pool_recycle=1800,
         query_cache_size=STATEMENTS,
     )

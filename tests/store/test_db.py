@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, insert, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 from sqlalchemy.orm import Session
 
 from bot.core.words import Language
-from store.db import Database
+from store.db import Database, WroteWhileReadingError, offline_engine
 from store.tables import AuditEntry, Staff, StaffSession
 
 NOW = datetime(2026, 7, 1, 2, 0, tzinfo=UTC)
+OTHERS_END = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
+    "AND pid <> pg_backend_pid()"
+)
 
 
 def person(name: str) -> Staff:
@@ -46,13 +51,39 @@ async def test_a_failure_rolls_back_alone(db: Database) -> None:
     assert await names(db) == ["wang", "zhao"]
 
 
-async def test_a_read_keeps_nothing(db: Database) -> None:
-    def changes(session: Session) -> None:
-        session.add(person("wang"))
-        session.flush()
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda s: (s.add(person("li")), s.flush()),
+        lambda s: (setattr(s.scalars(select(Staff)).one(), "name", "li"), s.flush()),
+        lambda s: (s.delete(s.scalars(select(Staff)).one()), s.flush()),
+        lambda s: s.execute(insert(Staff).values(username="li", name="li", language=Language.ZH, created_at=NOW)),
+        lambda s: s.execute(update(Staff).values(name="li")),
+        lambda s: s.execute(delete(Staff)),
+    ],
+)
+async def test_who_reads_changes_nothing(db: Database, change: Callable[[Session], object]) -> None:
+    await db.write(lambda s: s.add(person("wang")))
+    with pytest.raises(WroteWhileReadingError):
+        await db.read(change)
+    assert await db.read(lambda s: list(s.scalars(select(Staff.name)))) == ["wang"]
 
-    await db.read(changes)
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+async def test_connections_that_went_while_nobody_used_them_are_made_anew(db: Database) -> None:
+    async def all_go() -> None:
+        engine = offline_engine(db.url.render_as_string(False))
+        with engine.connect() as connection:
+            connection.exec_driver_sql(OTHERS_END)
+        engine.dispose()
+
+    await asyncio.gather(*(db.read(lambda s: s.execute(text("SELECT pg_sleep(0.05)"))) for _ in range(4)))
+    await all_go()
     assert await names(db) == []
+    await all_go()
+    await db.write(lambda s: s.add(person("wang")))
+    await all_go()
+    assert await names(db) == ["wang"]
 
 
 async def test_of_many_at_once_exactly_one_takes_a_unique_name(db: Database) -> None:
