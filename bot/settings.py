@@ -59,6 +59,7 @@ class Settings(BaseSettings):
     database_url: str = ""
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=1, le=65535)
+    processes: int = Field(default=1, ge=1, le=64)
     public_url: AnyHttpUrl | None = None
     secret: SecretStr = SecretStr("")
     api_token: SecretStr = SecretStr("")
@@ -144,6 +145,8 @@ class Settings(BaseSettings):
             missing.append("HOTLINE_PUBLIC_URL")  # where Twilio reports to, and what its requests are signed for
         if given and missing:
             raise ValueError(f"Twilio needs {', '.join(missing)} as well")
+        if self.processes > 1 and not self.database_url.startswith("postgresql"):
+            raise ValueError("HOTLINE_PROCESSES above 1 needs PostgreSQL (HOTLINE_DATABASE_URL)")
         if (self.nlu == "encoder") != bool(self.encoder):
             raise ValueError("HOTLINE_NLU=encoder and HOTLINE_ENCODER=<folder or name> belong together")
         if self.telegram_mode == "webhook" and self.telegram_token.get_secret_value() and self.public_url is None:

@@ -45,6 +45,14 @@ def test_an_encoder_and_its_model_belong_together(given: dict[str, str], monkeyp
         load_settings()
 
 
+def test_several_processes_need_postgresql(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOTLINE_PROCESSES", "2")
+    with pytest.raises(SettingsError, match=r"HOTLINE_PROCESSES.*PostgreSQL"):
+        load_settings()
+    monkeypatch.setenv("HOTLINE_DATABASE_URL", "postgresql://hotline@db/hotline")
+    assert load_settings().processes == 2
+
+
 def test_every_mistake_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = {
         "PORT": "eighty",

@@ -19,6 +19,7 @@ import uvloop
 
 from bot import app as house
 from bot import logs
+from bot.cli import several
 from bot.cli.people import sign_in_link
 from bot.cli.shared import WRONG, database, fail, read_settings
 from bot.clock import Clock
@@ -29,7 +30,7 @@ from bot.services.conversation import inbox
 from bot.services.conversation.explain import explain
 from bot.services.i18n import label
 from bot.services.staffing import first_run
-from bot.settings import Rehearsal, load_settings
+from bot.settings import Rehearsal, Settings, load_settings
 
 cli = typer.Typer()
 COLLECT_AFTER = (10_000, 20, 50)
@@ -69,9 +70,22 @@ def serve(
     Start everything in one program: the pages, the API, the calls.
     """
     settings = read_settings(rehearsal=_rehearsal(at, speed))
-    door = _bind(settings.host, settings.port)
+    shared = settings.processes > 1 and settings.rehearsal is None
+    door = _bind(settings, shared=shared)
     typer.echo("正在准备，第一次要训练，约二十秒 · Preparing; the first time it trains, about twenty seconds …")
     centre = house.build(settings, with_demo=demo_data)
+    if shared:
+        several.run(serve_beside_others, settings.processes, lambda: _welcome(centre))
+    _serve(centre, door, lambda: _welcome(centre))
+
+
+def serve_beside_others(ready: Callable[[], None]) -> None:
+    """The life of one of several processes, which asks for the settings again; the first one has loaded what is new."""
+    settings = read_settings()
+    _serve(house.build(settings, with_demo=False), _bind(settings, shared=True), ready)
+
+
+def _serve(centre: Centre, door: socket.socket, ready: Callable[[], None]) -> None:
     config = uvicorn.Config(
         house.create_app(centre),
         loop="uvloop",
@@ -82,7 +96,7 @@ def serve(
         proxy_headers=False,
         timeout_graceful_shutdown=5,
     )
-    _Server(config, lambda: _welcome(centre)).run(sockets=[door])
+    _Server(config, ready).run(sockets=[door])
 
 
 class _Server(uvicorn.Server):
@@ -201,11 +215,13 @@ def _rehearsal(at: str | None, speed: str) -> Rehearsal | None:
     return Rehearsal(moment if moment.tzinfo else moment.replace(tzinfo=load_settings().zone), pace)
 
 
-def _bind(host: str, port: int) -> socket.socket:
-    """The port, taken before anything slow is done."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    door = socket.socket(family)
+def _bind(settings: Settings, *, shared: bool) -> socket.socket:
+    """The port, taken before anything slow is done; `shared` among the processes that take it so."""
+    host, port = settings.host, settings.port
+    door = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         door.bind((host, port))
     except OSError as error:

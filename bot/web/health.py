@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from fastapi import APIRouter, Request
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 from starlette.responses import JSONResponse, Response
 
 from bot.core.facts import Question
@@ -81,5 +83,9 @@ async def _telegram(centre: Centre) -> dict[str, Any]:
 
 @router.get("/metrics", include_in_schema=False)
 async def metrics() -> Response:
-    """What Prometheus scrapes."""
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+    """What Prometheus scrapes: of all of `serve`'s processes, where there are several."""
+    figures = REGISTRY
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        figures = CollectorRegistry()
+        MultiProcessCollector(figures)  # type: ignore[no-untyped-call]
+    return Response(generate_latest(figures), media_type=CONTENT_TYPE_LATEST)

@@ -1,10 +1,11 @@
 """200 agents at the console, 50 customers' messages a second: how long until a message is at its agent's page.
 
-    uv run python tests/bench/console.py [--databases sqlite,postgresql] [--agents 200] [--rate 50] [--seconds 30]
+    uv run python tests/bench/console.py [--databases sqlite,postgresql] [--agents 200] [--rate 50] [--processes 2]
 
-`hotline serve` runs as a process of its own. Every agent has a conversation open and its events connected (a leader in
-twenty the floor instead); the messages come by the REST channel, each to the next conversation. A message's time counts
-from the moment its request is sent until its line has arrived at the agent's connection. Every line must arrive, once.
+`hotline serve` runs as a process of its own, or as several. Every agent has a conversation open and its events
+connected (a leader in twenty the floor instead); the messages come by the REST channel, each to the next conversation.
+A message's time counts from the moment its request is sent until its line has arrived at the agent's connection. Every
+line must arrive, once.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -176,11 +176,25 @@ async def write(address: str, senders: list[str], rate: float, seconds: float, a
     return answers
 
 
-def memory(pid: int) -> Mapping[str, float]:
-    """A process's memory now and at most, in MB."""
-    lines = Path(f"/proc/{pid}/status").read_text("ascii").splitlines()
-    found = {line.split(":")[0]: line.split()[1] for line in lines if line.startswith(("VmRSS", "VmHWM"))}
-    return {name: int(kilobytes) / 1024 for name, kilobytes in found.items()}
+def family(pid: int) -> list[int]:
+    """A process and those it started."""
+    started = Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()
+    return [pid, *(each for child in started for each in family(int(child)))]
+
+
+def memory(pid: int) -> Counter[str]:
+    """A server's memory now and at most, in MB."""
+    found: Counter[str] = Counter()
+    for each in family(pid):
+        lines = Path(f"/proc/{each}/status").read_text("ascii").splitlines()
+        pairs = (line.split(":") for line in lines if line.startswith(("VmRSS", "VmHWM")))
+        found.update({name: int(told.split()[0]) / 1024 for name, told in pairs})
+    return found
+
+
+def spent_by(pid: int) -> float:
+    """Seconds of processor time a server has used."""
+    return sum(processor(each) for each in family(pid))
 
 
 # ── the measurement ──
@@ -198,12 +212,12 @@ async def load(address: str, agents: list[Agent], rate: float, seconds: float, p
     await asyncio.wait_for(asyncio.gather(*(there.wait() for there in connected)), 120)
     print(f"  {len(agents)} pages connected within {time.monotonic() - began:.1f} s", flush=True)
     senders = [agent.sender for agent in agents if agent.sender]
-    cpu, start = processor(pid), time.monotonic()
+    cpu, start = spent_by(pid), time.monotonic()
     answers = await write(address, senders, rate, WARM_UP + seconds, arrivals)
     until = time.monotonic() + LAST_WORDS
     while len(arrivals.came) < answers[200] and time.monotonic() < until:
         await asyncio.sleep(0.05)
-    spent, took = processor(pid) - cpu, time.monotonic() - start
+    spent, took = spent_by(pid) - cpu, time.monotonic() - start
     for page in pages:
         page.cancel()
     broken = [end for end in await asyncio.gather(*pages, return_exceptions=True) if isinstance(end, AssertionError)]
@@ -222,8 +236,9 @@ async def load(address: str, agents: list[Agent], rate: float, seconds: float, p
     return good and p95 < LIMIT_MS and kept["VmHWM"] < LIMIT_MB
 
 
-def measure(kind: str, agents: int, rate: float, seconds: float) -> bool:
-    print(f"{kind}: {agents} agents, {rate:.0f} messages a second")
+def measure(kind: str, agents: int, rate: float, seconds: float, processes: int) -> bool:
+    several = processes if kind == "postgresql" else 1
+    print(f"{kind}: {agents} agents, {rate:.0f} messages a second, {several} process{'es' * (several > 1)}")
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         if (ROOT / ".hotline" / "models").exists():
@@ -235,6 +250,8 @@ def measure(kind: str, agents: int, rate: float, seconds: float) -> bool:
             postgres.drop(NAME)
             url = postgres.create(NAME)
         program = Hotline(folder, secret=SECRET, api_token="a token", database_url=url)
+        if several > 1:
+            program.knows(processes=str(several))
         try:
             database = Database(url, Vault(SECRET))
             there = people(database, agents)
@@ -253,8 +270,10 @@ def main() -> None:
     ask.add_argument("--agents", type=int, default=200)
     ask.add_argument("--rate", type=float, default=50)
     ask.add_argument("--seconds", type=float, default=30)
+    ask.add_argument("--processes", type=int, default=2, help="of the server, on PostgreSQL")
     given = ask.parse_args()
-    held = [measure(kind, given.agents, given.rate, given.seconds) for kind in given.databases.split(",")]
+    figures = (given.agents, given.rate, given.seconds, given.processes)
+    held = [measure(kind, *figures) for kind in given.databases.split(",")]
     sys.exit(0 if all(held) else 1)
 
 

@@ -120,7 +120,8 @@ class Hotline:
         """`at`: the domain time it begins at, else the machine's; `dies`: the moment it is killed by itself."""
         self._ahead = at - datetime.now(UTC) if at is not None else timedelta()
         given = (list(arguments), self._environment, self._said, self._ahead, dies)
-        process = _forks.Process(target=_hotline, args=given, daemon=True)
+        alone = "HOTLINE_PROCESSES" not in self._environment  # else it starts others, as no daemon may
+        process = _forks.Process(target=_hotline, args=given, daemon=alone)
         process.start()
         self._process = process
 
