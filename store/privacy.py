@@ -39,6 +39,9 @@ class ExportKind(StrEnum):
     CONTACTS = "contacts"
     CASES = "cases"
     FOLLOW_UPS = "follow_ups"
+    RECIPIENTS = "recipients"  # of an announcement, with what became of each
+    INCIDENT = "incident"  # an incident's file, to be handed out of the house
+    SERVICE = "service"  # the service report, to be handed out of the house
     PERSON = "person"  # everything held of one person, for themselves
 
 
@@ -56,9 +59,9 @@ class ExportState(StrEnum):
 class Export(Base):
     """A file with people's data: what for, for whom, who allowed it, and the file while it is kept.
 
-    `scope` holds since and until (ISO dates of the centre, both included) and a plan, or the contact. `outside`: it
-    leaves the house. `file` is a random name under HOTLINE_DATA_DIR/exports; `due_at` (machine time) is when it may be
-    made, or tried again; `digest` is the file's SHA-256.
+    `scope` holds since and until (ISO dates of the centre, both included) and a plan, or the id of what it is about.
+    `outside`: it leaves the house. `file` is a random name under HOTLINE_DATA_DIR/exports; `due_at` (machine time) is
+    when it may be made, or tried again; `digest` is the file's SHA-256.
     """
 
     __tablename__ = "export"

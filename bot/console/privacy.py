@@ -14,7 +14,7 @@ from bot.console.door import FILES, centre_of, change, language_of, refuse, rend
 from bot.console.reports import days_of
 from bot.reports.exporting import ending
 from bot.services.permissions import Function, Grant
-from bot.services.records import erasure, exports, privacy_requests, unmasking
+from bot.services.records import erasure, export_files, exports, privacy_requests, unmasking
 from bot.services.records.exports import Wish
 from bot.services.refusal import NotFoundError, RefusedError
 from bot.services.staffing.staff import SignedIn
@@ -34,17 +34,22 @@ PAGE = "/console/privacy"
 
 
 @router.get("")
-async def index(request: Request, staff: Exporter, kind: str = "") -> Response:
-    """The exports one may see, and the form to ask for another."""
+async def index(request: Request, staff: Exporter, kind: str = "", of: int = 0) -> Response:
+    """The exports one may see, and the form to ask for another, about `of` where it is about one thing."""
     centre = centre_of(request)
     first, last = days_of(request, None, None)
     kinds = exports.kinds_for(staff)
+    chosen = ExportKind(kind) if kind in kinds else next(iter(kinds), None)
     return render(
         request,
         "console/privacy/exports.html",
         found=await centre.db.read(lambda s: exports.listed(s, staff)),
         kinds=kinds,
-        chosen=kind if kind in kinds else (kinds[0] if kinds else ""),
+        chosen=chosen,
+        choices=await centre.db.read(lambda s: exports.choices(s, chosen)) if chosen is not None else (),
+        of=of,
+        about=exports.ABOUT,
+        handed_out=exports.HANDED_OUT,
         fields=exports.FIELDS,
         sensitive=exports.SENSITIVE,
         export_names=exports.NAMES,
@@ -67,9 +72,12 @@ async def ask(request: Request, staff: Asker) -> Response:
     if told("kind") not in exports.kinds_for(staff):
         return refuse(request, PAGE, "not_allowed")
     first, last = days_of(request, _day(told("since")), _day(told("until")))
-    scope = {"since": first.isoformat(), "until": last.isoformat(), "plan": told("plan")[:40]}
+    kind = ExportKind(told("kind"))
+    scope: dict[str, Any] = {"since": first.isoformat(), "until": last.isoformat(), "plan": told("plan")[:40]}
+    if kind in exports.ABOUT:
+        scope = {exports.ABOUT[kind][0]: int(told("about")[:15]) if told("about").isdecimal() else 0}
     wish = Wish(
-        kind=ExportKind(told("kind")),
+        kind=kind,
         scope=scope,
         fields=[each for each in form.getlist("fields") if isinstance(each, str)],
         purpose=told("purpose"),
@@ -108,6 +116,7 @@ async def show(request: Request, export_id: int, staff: Exporter) -> Response:
         "console/privacy/export.html",
         found=found,
         export=found.export,
+        about=exports.ABOUT.get(found.export.kind, ("",))[0],
         fields=exports.FIELDS.get(found.export.kind, {}),
         export_names=exports.NAMES,
         why_not=exports.why_not(found.export, staff),
@@ -140,7 +149,7 @@ async def take(request: Request, export_id: int, staff: Exporter) -> Response:
 
 def handed_out(request: Request, name: str, number: str, kind: str) -> Response:
     """A file of the exports' folder; 404 where it is not on this host."""
-    path = exports.folder(centre_of(request)) / name
+    path = export_files.folder(centre_of(request)) / name
     if not path.is_file():
         raise HTTPException(404)
     return FileResponse(

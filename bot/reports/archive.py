@@ -22,7 +22,7 @@ def contents(session: Session, centre: Centre, file: ArchiveFile, language: Lang
     """The record behind a file, read only; answers about somebody's health stay out of it (REQ-G18)."""
     match file.subject:
         case Archivable.INCIDENT:
-            return documents(session, centre, file.subject_id, "file", language, now)
+            return documents(session, centre, file.subject_id, "file", language, now, numbers=True)
         case Archivable.CASE:
             return _case(session, centre, session.get_one(Case, file.subject_id), language)
         case Archivable.CALLBACK:

@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -19,27 +20,26 @@ from sqlalchemy.orm import Session
 
 from bot.core.windows import local_midnight
 from bot.core.words import Language
-from bot.reports import delivery, person_file
+from bot.reports import delivery, export_rows, person_file, service_sheet
+from bot.reports.export_rows import Table
 from bot.reports.follow_ups import FollowUps, follow_ups
+from bot.reports.incidents import Document, Report, documents, written
 from bot.reports.rows import Rights
+from bot.reports.service import Service, service
 from bot.reports.spreadsheet import watermarked, workbook
-from bot.services import contacts
 from bot.services.centre import Centre
-from bot.services.i18n import N_, label, text, when
-from bot.services.records import exports
-from bot.services.records.exports import FIELDS, NAMES
-from store.db import vault_of
-from store.tables import Address, Case, Contact, Export, ExportKind, Staff
+from bot.services.i18n import N_, text, when
+from bot.services.records import export_files
+from bot.services.records.exports import NAMES
+from store.tables import Export, ExportKind, Staff
 
 log = structlog.get_logger()
 EVERY = 5.0  # seconds between rounds
-MOST = 100_000  # rows of one file
-Table = tuple[list[str], list[list[str]]]
 
 
 async def make(centre: Centre) -> int:
     """Makes what is due, one file at a time, and removes what was kept long enough; gives how much that was."""
-    made = await exports.clear(centre)
+    made = await export_files.clear(centre)
     while (export_id := await centre.db.write(lambda s: _claimed(s, centre.clock.machine()))) is not None:
         await _make(centre, export_id)
         made += 1
@@ -47,7 +47,7 @@ async def make(centre: Centre) -> int:
 
 
 def _claimed(session: Session, machine: datetime) -> int | None:
-    export = exports.claim(session, machine)
+    export = export_files.claim(session, machine)
     return export.id if export is not None else None
 
 
@@ -55,24 +55,27 @@ async def _make(centre: Centre, export_id: int) -> None:
     now = centre.clock.now()
     gathered, rows, mark, language = await centre.db.read(lambda s: _gathered(s, centre, export_id, now))
     content = await asyncio.to_thread(_written, centre, gathered, mark, language)
-    name = await asyncio.to_thread(exports.put, exports.folder(centre), content)
+    name = await asyncio.to_thread(export_files.put, export_files.folder(centre), content)
     digest = hashlib.sha256(content).hexdigest()
     kept = await centre.db.write(
-        lambda s: exports.settle(
+        lambda s: export_files.settle(
             s, centre, export_id, name, rows=rows, size=len(content), digest=digest, now=centre.clock.now()
         )
     )
     if not kept:
-        await asyncio.to_thread(exports.remove, exports.folder(centre), [name])
+        await asyncio.to_thread(export_files.remove, export_files.folder(centre), [name])
     log.info("exports.made", export=export_id, rows=rows, kept=kept)
+
+
+ENDINGS = {ExportKind.PERSON: "zip", ExportKind.INCIDENT: "docx"}
 
 
 def ending(kind: ExportKind) -> str:
     """What a file of this kind is called at its end."""
-    return "zip" if kind is ExportKind.PERSON else "xlsx"
+    return ENDINGS.get(kind, "xlsx")
 
 
-Gathered = Table | FollowUps | person_file.Everything
+Gathered = Table | FollowUps | Report | Service | person_file.Everything
 
 
 def _gathered(
@@ -88,12 +91,26 @@ def _gathered(
             since, until = _span(centre, export)
             rights = Rights(health="health" in export.fields, numbers="phone" in export.fields)
             plan = export.scope.get("plan") or None
-            report = follow_ups(session, since=since, until=until, rights=rights, zone=centre.settings.zone, plan=plan)
-            return report, len(report.rows), mark, export.language
+            calls = follow_ups(session, since=since, until=until, rights=rights, zone=centre.settings.zone, plan=plan)
+            return calls, len(calls.rows), mark, export.language
+        case ExportKind.INCIDENT:
+            report = documents(
+                session, centre, int(export.scope["incident"]), "file", export.language, now,
+                numbers="phone" in export.fields,
+            )  # fmt: skip
+            return report, sum(len(part.rows) for part in report.parts), mark, export.language
+        case ExportKind.SERVICE:
+            since, until = _span(centre, export)
+            sla, zone = centre.library.current.policies.sla, centre.settings.zone
+            served = service(session, since=since, until=until, sla=sla, zone=zone, now=now)
+            served = served if "staff" in export.fields else replace(served, people=())
+            return served, served.talks, mark, export.language
         case ExportKind.CONTACTS:
-            table = _contacts(session, export)
+            table = export_rows.contacts_of(session, export)
+        case ExportKind.RECIPIENTS:
+            table = export_rows.recipients_of(session, centre, export)
         case ExportKind.CASES:
-            table = _cases(session, centre, export)
+            table = export_rows.cases_of(session, centre, export, *_span(centre, export))
     return table, len(table[1]), mark, export.language
 
 
@@ -103,6 +120,10 @@ def _written(centre: Centre, gathered: Gathered, mark: list[str], language: Lang
             return person_file.written(gathered, mark)
         case FollowUps():
             return workbook(gathered, delivery.wording(centre, language), mark)
+        case Report():
+            return written(replace(gathered, notes=(*gathered.notes, *mark)), Document.DOCX)
+        case Service():
+            return service_sheet.written(gathered, language, centre.settings.zone, centre.library.current.book, mark)
         case (heads, rows):
             return _sheet(heads, rows, mark)
 
@@ -132,88 +153,6 @@ def _span(centre: Centre, export: Export) -> tuple[datetime, datetime]:
     zone = centre.settings.timezone
     first, last = (date.fromisoformat(str(export.scope[name])) for name in ("since", "until"))
     return local_midnight(first, zone), local_midnight(last + timedelta(days=1), zone)
-
-
-def _heads(export: Export) -> list[str]:
-    return [text(export.language, FIELDS[export.kind][name]) for name in export.fields]
-
-
-def _contacts(session: Session, export: Export) -> Table:
-    """Everybody known, but for who was merged or erased."""
-    people = session.scalars(
-        select(Contact)
-        .where(Contact.merged_into_id.is_(None), Contact.erased_at.is_(None))
-        .order_by(Contact.id)
-        .limit(MOST)
-    ).all()
-    numbers = _numbers(session) if "phone" in export.fields else {}
-
-    def cell(person: Contact, name: str) -> str:
-        match name:
-            case "language":
-                return label(export.language, person.language)
-            case "segments":
-                return " / ".join(person.segments)
-            case "unit":
-                return contacts.unit_of(session, person) or ""
-            case "phone":
-                return numbers.get(person.id, "")
-            case "stopped":
-                given = contacts.consents(session, person.id)
-                return " / ".join(scope for scope, (granted, _) in given.items() if not granted)
-        return str(getattr(person, name) or "")
-
-    return _heads(export), [[cell(person, name) for name in export.fields] for person in people]
-
-
-def _numbers(session: Session) -> dict[int, str]:
-    """Everybody's numbers."""
-    vault = vault_of(session)
-    found: dict[int, dict[str, None]] = {}
-    rows = session.execute(
-        select(Address.contact_id, Address.sealed)
-        .where(Address.channel.in_(contacts.PHONE_CHANNELS), Address.contact_id.is_not(None))
-        .order_by(Address.rank, Address.id)
-    )
-    for contact_id, sealed in rows:
-        found.setdefault(contact_id, {})[vault.open(sealed)] = None
-    return {contact_id: " ".join(filter(None, numbers)) for contact_id, numbers in found.items()}
-
-
-def _cases(session: Session, centre: Centre, export: Export) -> Table:
-    """The cases opened in a span of days; those of the media stay with the spokesperson (REQ-E15)."""
-    since, until = _span(centre, export)
-    rows = session.execute(
-        select(Case, Contact.name, Contact.title, Staff.name)
-        .join(Contact, Contact.id == Case.contact_id)
-        .outerjoin(Staff, Staff.id == Case.staff_id)
-        .where(Case.opened_at >= since, Case.opened_at < until, Case.kind != "media")
-        .order_by(Case.id)
-        .limit(MOST)
-    ).all()
-    numbers = _numbers(session) if "phone" in export.fields else {}
-    language, zone = export.language, centre.settings.zone
-
-    def cell(case: Case, name: str, who: str, agent: str | None) -> str:
-        match name:
-            case "kind" | "state":
-                return label(language, getattr(case, name))
-            case "opened_at" | "closed_at":
-                at = getattr(case, name)
-                return f"{at.astimezone(zone):%Y-%m-%d %H:%M}" if at is not None else ""
-            case "agent":
-                return agent or ""
-            case "name":
-                return who
-            case "phone":
-                return numbers.get(case.contact_id, "")
-        return str(getattr(case, name) or "")
-
-    heads = [text(language, N_("工单号")), *_heads(export)]
-    return heads, [
-        [case.number, *(cell(case, field, name or title, agent) for field in export.fields)]
-        for case, name, title, agent in rows
-    ]
 
 
 def _sheet(heads: Sequence[str], rows: Sequence[Sequence[str]], mark: Sequence[str]) -> bytes:

@@ -1,7 +1,7 @@
 """An incident's file as a document: the whole of it with its timeline, the report to the authorities, the hall's seven
 parts; as DOCX, which people go on editing and hand in, or XLSX (REQ-F45, F46, F50, F52, F55).
 
-    documents(session, centre, incident_id, "file", language, now) -> Report     everything in the reader's words
+    documents(session, centre, incident_id, "file", language, now, numbers=True) -> Report   all in the reader's words
     written(report, Document.DOCX) -> bytes                                      no database, no clock
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from zoneinfo import ZoneInfo
@@ -24,6 +24,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from bot.core.incident_plan import score
+from bot.core.redaction import without_addresses
 from bot.core.words import Language, Outcome, StepState
 from bot.services import i18n
 from bot.services.announcements import broadcasts
@@ -70,18 +71,24 @@ class Report:
 
 
 def documents(
-    session: Session, centre: Centre, incident_id: int, kind: str, language: Language, now: datetime
+    session: Session, centre: Centre, incident_id: int, kind: str, language: Language, now: datetime, *, numbers: bool
 ) -> Report:
-    """One of KINDS; raises NotFoundError."""
+    """One of KINDS; raises NotFoundError. Telephone numbers and flats that people wrote are hidden unless `numbers`."""
     incident = session.get(Incident, incident_id)
     if incident is None or kind not in KINDS:
         raise NotFoundError
     writer = _Writer(session, centre, incident, language)
-    parts = writer.whole() if kind == "file" else writer.form(kind)
+    parts = tuple(writer.whole() if kind == "file" else writer.form(kind))
+    if not numbers:
+        parts = tuple(map(_masked, parts))
     company = centre.library.current.policies.company.name.of(language)
     drill = DRILL[language] * incident.drill
     made = writer.say(N_("%(company)s · 生成于 %(at)s"), company=company, at=writer.at(now))
-    return Report(f"{drill}{writer.say(KINDS[kind])}：{incident.title}", (made,), tuple(parts))
+    return Report(f"{drill}{writer.say(KINDS[kind])}：{incident.title}", (made,), parts)
+
+
+def _masked(part: Part) -> Part:
+    return replace(part, rows=tuple(tuple(map(without_addresses, row)) for row in part.rows))
 
 
 class _Writer:

@@ -14,16 +14,19 @@ from bot.core.standards import Typing
 from bot.core.words import Language
 from bot.reports.figures import Measure
 from bot.reports.service import KINDS, Service, Standard
+from bot.reports.spreadsheet import watermarked
 from bot.services import reasons
 from bot.services.i18n import N_, text
 from bot.services.queues import QUEUES
 
 Cell = str | int | float | None
+INSIDE = N_("仅供本单位内部使用；交给外单位，请在“资料保护”申请导出。")
 SHEETS = (N_("汇总"), N_("员工"), N_("时段"), N_("转人工原因"), N_("投诉"))
 
 
-def written(report: Service, language: Language, zone: ZoneInfo, book: Book) -> bytes:
-    """The file's bytes, reasons named by `book`; whatever somebody wrote is text, never a formula."""
+def written(report: Service, language: Language, zone: ZoneInfo, book: Book, mark: Sequence[str] = ()) -> bytes:
+    """The file's bytes, reasons named by `book`; whatever somebody wrote is text, never a formula. `mark` is an
+    export's watermark; without one the file is for the house."""
 
     def say(message: str) -> str:
         return text(language, message)
@@ -83,6 +86,7 @@ def written(report: Service, language: Language, zone: ZoneInfo, book: Book) -> 
             for at, row in enumerate(rows, 1):
                 sheet.write_row(at, 0, row)
             sheet.autofit()
+        watermarked(file, mark or (say(INSIDE),))
     return content.getvalue()
 
 

@@ -198,9 +198,9 @@ class Outage:
         self.id, self.broadcast, self.by_hand, self.entry = incident.id, broadcast.id, by_hand.id, entry.id
 
 
-def tell(session: Session, broadcast_id: int, who: str, at: datetime) -> None:
+def tell(session: Session, broadcast_id: int, who: str, at: datetime, channel: ChannelName = ChannelName.REST) -> None:
     """Somebody else got the announcement, and acknowledged it."""
-    met = contacts.meet(session, ChannelName.REST, who, language=Language.ZH, zone="Asia/Shanghai", now=at)
+    met = contacts.meet(session, channel, who, language=Language.ZH, zone="Asia/Shanghai", now=at)
     _told(session, broadcast_id, met.contact_id, met.address_id, at)
 
 

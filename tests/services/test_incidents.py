@@ -234,7 +234,9 @@ def test_costs_are_figures_and_sum_up_in_the_report(outage: Outage) -> None:
         add("5", " ")
     costs = outage.write(lambda s: incident_costs.costs_of(s, incident))
     assert costs.sums == (("CNY", Decimal("1400.25")),)
-    report = outage.write(lambda s: documents(s, outage.centre, incident, "file", Language.ZH, outage.now))
+    report = outage.write(
+        lambda s: documents(s, outage.centre, incident, "file", Language.ZH, outage.now, numbers=True)
+    )
     (part,) = (part for part in report.parts if part.heading == "费用")
     assert [row[1:4] for row in part.rows] == [
         ("抢修人工", "1,200.50", "CNY"),

@@ -1,22 +1,21 @@
 """Files with people's data: asked for with purpose and recipient, allowed by a second person, kept for a while
 (REQ-A22, G09, G18).
 
-What stays in the house a supervisor or manager allows and whoever asked takes; what leaves it the manager allows and
-the archivist takes. Nobody allows their own. The file itself is made in the background (bot/reports/exporting.py).
+What holds people's data, and what is written to be handed out of the house, goes this way; what somebody reads within
+their role, such as an incident's file or the service report, they download where they read it, masked as they read it,
+and the audit has it. What stays in the house a supervisor or manager allows and whoever asked takes; what leaves it the
+manager allows and the archivist takes. Nobody allows their own. The file itself is made in the background
+(bot/reports/exporting.py) and lies where bot/services/records/export_files.py puts it.
 """
 
 from __future__ import annotations
 
-import asyncio
-import os
-import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from pathlib import Path
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session, aliased
 
 from bot.core.policy import ExportRule
@@ -27,25 +26,26 @@ from bot.services.centre import Centre
 from bot.services.escalation import alerts
 from bot.services.i18n import N_
 from bot.services.permissions import Function, Grant
+from bot.services.records.export_files import over
 from bot.services.refusal import NotFoundError, RefusedError
 from bot.services.staffing import staff as colleagues
 from bot.services.staffing.staff import SignedIn
-from store.db import touch
-from store.tables import Export, ExportKind, ExportState, Staff
+from store.tables import Broadcast, Export, ExportKind, ExportState, Incident, Staff
 
 PAGE = "/console/privacy"
 LISTED = 100
-TRIES = 5
-LEASE = timedelta(minutes=5)  # machine time one making may take before another worker tries
 TEXT = 1000  # characters of a purpose
 
 NAMES: Mapping[ExportKind, str] = {
     ExportKind.CONTACTS: N_("客户名单"),
     ExportKind.CASES: N_("工单明细"),
     ExportKind.FOLLOW_UPS: N_("回访明细"),
+    ExportKind.RECIPIENTS: N_("公告收件人名单"),
+    ExportKind.INCIDENT: N_("事件报告"),
+    ExportKind.SERVICE: N_("服务报表"),
     ExportKind.PERSON: N_("客户本人资料"),
 }
-SENSITIVE = frozenset({"phone", "unit", "health"})
+SENSITIVE = frozenset({"phone", "unit", "health", "staff"})
 FIELDS: Mapping[ExportKind, Mapping[str, str]] = {
     ExportKind.CONTACTS: {
         "name": N_("姓名"),
@@ -69,12 +69,35 @@ FIELDS: Mapping[ExportKind, Mapping[str, str]] = {
         "phone": N_("电话"),
     },
     ExportKind.FOLLOW_UPS: {"phone": N_("电话"), "health": N_("健康问题的回答")},
+    ExportKind.RECIPIENTS: {
+        "name": N_("姓名"),
+        "building": N_("楼号"),
+        "unit": N_("房号"),
+        "phone": N_("电话"),
+        "outcome": N_("结果"),
+        "channel": N_("确认途径"),
+        "at": N_("时间"),
+    },
+    ExportKind.INCIDENT: {"phone": N_("文中出现的电话和房号")},
+    ExportKind.SERVICE: {"staff": N_("每位员工的数据")},
 }
 """What may be chosen, by kind; the minimum is nothing of SENSITIVE."""
+WHOLE = frozenset({ExportKind.FOLLOW_UPS, ExportKind.INCIDENT, ExportKind.SERVICE})
+"""Kinds that say something even if nothing is chosen."""
+HANDED_OUT = frozenset({ExportKind.INCIDENT, ExportKind.SERVICE})
+"""Kinds that everybody who may read them downloads where they read them; as an export they leave the house."""
+ABOUT: Mapping[ExportKind, tuple[str, Any]] = {
+    ExportKind.RECIPIENTS: ("broadcast", Broadcast),
+    ExportKind.INCIDENT: ("incident", Incident),
+}
+"""Kinds that are about one thing, by its name in `scope`; the others, but for contacts, are about a span of days."""
 ASKS: Mapping[ExportKind, Function] = {
     ExportKind.CONTACTS: Function.SUPERVISE_FLOOR,
     ExportKind.CASES: Function.SUPERVISE_FLOOR,
     ExportKind.FOLLOW_UPS: Function.SEE_REPORTS,
+    ExportKind.RECIPIENTS: Function.SUPERVISE_FLOOR,
+    ExportKind.INCIDENT: Function.OPEN_INCIDENT,
+    ExportKind.SERVICE: Function.SEE_REPORTS,
 }
 WAITS = N_("%(name)s申请导出%(what)s，请审批。")
 ALLOWED = N_("导出 %(number)s 已批准，文件写好后可以下载。")
@@ -110,8 +133,11 @@ def ask(session: Session, centre: Centre, wish: Wish, *, staff: SignedIn, now: d
     chosen = [name for name in FIELDS[wish.kind] if name in wish.fields]
     if "health" in chosen and not staff.may(Function.SEE_HEALTH):
         raise RefusedError("export_health")
-    if not chosen and wish.kind is not ExportKind.FOLLOW_UPS:
+    if not chosen and wish.kind not in WHOLE:
         raise RefusedError("export_fields_missing")
+    if wish.kind in ABOUT and about_of(session, wish.kind, wish.scope) is None:
+        raise RefusedError("export_about_missing")
+    wish = replace(wish, outside=wish.outside or wish.kind in HANDED_OUT)
     export = _new(session, wish, chosen, staff.staff_id, now)
     rule = centre.library.current.policies.privacy.exports.get(wish.kind, ExportRule.APPROVE)
     if rule is ExportRule.DIRECT and not wish.outside:
@@ -129,6 +155,26 @@ def ask(session: Session, centre: Centre, wish: Wish, *, staff: SignedIn, now: d
         what=NAMES[wish.kind],
     )
     return export
+
+
+def about_of(session: Session, kind: ExportKind, scope: Mapping[str, Any]) -> Broadcast | Incident | None:
+    """The one thing an export is about; None where it is about none, or that is gone."""
+    if kind not in ABOUT:
+        return None
+    name, table = ABOUT[kind]
+    found: Broadcast | Incident | None = session.get(table, int(scope.get(name) or 0))
+    return found
+
+
+def choices(session: Session, kind: ExportKind) -> Sequence[tuple[int, str]]:
+    """The latest things an export of this kind may be about: id and title."""
+    if kind not in ABOUT:
+        return ()
+    of = select(Incident.id, Incident.title)
+    if kind is ExportKind.RECIPIENTS:
+        told = select(Broadcast.id, Incident.title).join(Incident, Incident.id == Broadcast.incident_id)
+        of = told.where(Broadcast.audience_size > 0)
+    return session.execute(of.order_by(ABOUT[kind][1].id.desc()).limit(LISTED)).tuples().all()
 
 
 def _new(session: Session, wish: Wish, fields: Sequence[str], staff_id: int, now: datetime) -> Export:
@@ -240,15 +286,11 @@ def take(session: Session, export_id: int, *, staff_id: int | None, now: datetim
     """Notes that the file was handed out; gives its name on disk. `staff_id` None: the person themselves. Raises
     NotFoundError where it is not there (any more)."""
     export = session.get_one(Export, export_id, with_for_update=True)
-    if export.state is not ExportState.READY or export.file is None or _over(export, now):
+    if export.state is not ExportState.READY or export.file is None or over(export, now):
         raise NotFoundError
     export.downloads += 1
     audit.record(session, "export.take", "export", export.id, now=now, staff_id=staff_id, number=export.number)
     return export.file
-
-
-def _over(export: Export, now: datetime) -> bool:
-    return export.expires_at is not None and export.expires_at <= now
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,93 +318,3 @@ def listed(session: Session, staff: SignedIn, *, export_id: int | None = None) -
         query = query.where(Export.asked_by == staff.staff_id)
     found = [Listed(*row) for row in session.execute(query)]
     return tuple(each for each in found if may_see(each.export, staff))
-
-
-# ── the files ──
-
-
-def folder(centre: Centre) -> Path:
-    """Where exported files lie; several hosts on one database must share it."""
-    return centre.settings.home / "exports"
-
-
-def put(home: Path, content: bytes) -> str:
-    """Writes a file for good under a name nobody can guess, for its owner alone; gives that name."""
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    name = secrets.token_hex(20)
-    handle = os.open(home / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    return name
-
-
-def remove(home: Path, names: Sequence[str]) -> None:
-    for name in names:
-        (home / name).unlink(missing_ok=True)
-
-
-def claim(session: Session, machine: datetime) -> Export | None:
-    """The next export to be made, leased; it is tried again where the making dies."""
-    export = session.scalar(
-        select(Export)
-        .where(Export.state == ExportState.APPROVED, Export.due_at <= machine)
-        .order_by(Export.due_at)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-    )
-    if export is None:
-        return None
-    if export.tries >= TRIES:
-        export.state, export.due_at = ExportState.FAILED, None
-        return None
-    export.tries += 1
-    export.due_at = machine + LEASE
-    session.flush()
-    return export
-
-
-def settle(
-    session: Session, centre: Centre, export_id: int, file: str, *, rows: int, size: int, digest: str, now: datetime
-) -> bool:
-    """The file lies there; False where somebody else was faster, and it is the caller's to remove."""
-    export = session.get_one(Export, export_id, with_for_update=True)
-    if export.state is not ExportState.APPROVED:
-        return False
-    export.state, export.file, export.due_at = ExportState.READY, file, None
-    export.rows, export.size, export.digest, export.made_at = rows, size, digest, now
-    export.expires_at = now + centre.library.current.policies.privacy.exports_kept
-    touch(session, "exports")
-    return True
-
-
-def expiring(session: Session, now: datetime, *, about: int | None = None) -> list[tuple[int, str]]:
-    """Files to remove, with their export's id: what was kept long enough; before `about` (a contact) is erased, also
-    everything that may hold them."""
-    ready = select(Export).where(Export.state == ExportState.READY).order_by(Export.id)
-
-    def goes(export: Export) -> bool:
-        if about is None:
-            return _over(export, now)
-        return export.kind is not ExportKind.PERSON or export.scope.get("contact") == about
-
-    return [(export.id, export.file or "") for export in session.scalars(ready) if goes(export)]
-
-
-def expire(session: Session, ids: Sequence[int]) -> None:
-    """Notes that the files of these are gone."""
-    session.execute(
-        update(Export)
-        .where(Export.id.in_(ids), Export.state == ExportState.READY)
-        .values(state=ExportState.EXPIRED, file=None)
-    )
-
-
-async def clear(centre: Centre, *, about: int | None = None) -> int:
-    """Removes the files whose time is over (see `expiring`), then notes it; gives how many."""
-    found = await centre.db.read(lambda s: expiring(s, centre.clock.now(), about=about))
-    if found:
-        await asyncio.to_thread(remove, folder(centre), [name for _, name in found])
-        await centre.db.write(lambda s: expire(s, [export_id for export_id, _ in found]))
-    return len(found)

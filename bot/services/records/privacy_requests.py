@@ -27,7 +27,7 @@ from bot.services.conversation import media
 from bot.services.escalation import alerts
 from bot.services.i18n import N_, text
 from bot.services.permissions import Function
-from bot.services.records import erasure, exports
+from bot.services.records import erasure, export_files, exports
 from bot.services.refusal import NotFoundError, RefusedError
 from bot.services.staffing import staff as colleagues
 from bot.services.staffing.staff import SignedIn
@@ -257,7 +257,7 @@ async def _step(centre: Centre, request_id: int) -> bool:
     if who is not None:
         for name in names:
             await media.remove(centre, name)
-        await exports.clear(centre, about=who)
+        await export_files.clear(centre, about=who)
         await asyncio.to_thread(_forget_daily, centre)
     return await centre.db.write(lambda s: _take(s, request_id, now))
 
