@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -102,10 +102,11 @@ class Database:
         stands by itself, as READ COMMITTED has it anyway, without the two messages that begin and end a transaction."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, self.read_now, work)
 
-    async def write(self, work: Work[T]) -> T:
-        """Runs `work` whole in a transaction and returns after its commit; raises what `work` raised, rolled back."""
+    async def write(self, work: Work[T], *, bulk: bool = False) -> T:
+        """Runs `work` whole in a transaction and returns after its commit; raises what `work` raised, rolled back.
+        `bulk`: it is a page of much, which on SQLite lets the others go first."""
         if self._writer is not None:
-            return await asyncio.wrap_future(self._writer.submit(work))
+            return await asyncio.wrap_future(self._writer.submit(work, bulk=bulk))
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._write_postgres, work)
 
     def read_now(self, work: Work[T]) -> T:
@@ -120,7 +121,7 @@ class Database:
     def write_now(self, work: Work[T]) -> T:
         """`write` for a caller without an event loop."""
         if self._writer is not None:
-            return self._writer.submit(work).result()
+            return self._writer.submit(work, bulk=False).result()
         return self._write_postgres(work)
 
     def close(self) -> None:
@@ -166,44 +167,53 @@ class Database:
 
 
 class _SqliteWriter:
-    """The one thread that writes to SQLite: takes waiting jobs, gives each a SAVEPOINT, commits them together."""
+    """The one thread that writes to SQLite: takes waiting jobs, gives each a SAVEPOINT, commits them together.
+
+    Pages of bulk work wait for what somebody waits for: between two commits of that one page has its turn, and several
+    together only while nobody waits.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._engine = database.engine.execution_options(**{BEGIN: "BEGIN IMMEDIATE"})
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._waiting = threading.Condition()
+        self._jobs: deque[_Job] = deque()
+        self._pages: deque[_Job] = deque()
+        self._closing = False
         self._thread = threading.Thread(target=self._run, name="write", daemon=True)
         self._thread.start()
 
-    def submit(self, work: Work[T]) -> Future[T]:
+    def submit(self, work: Work[T], *, bulk: bool) -> Future[T]:
         done: Future[T] = Future()
-        self._jobs.put(_Job(work, done))
+        with self._waiting:
+            (self._pages if bulk else self._jobs).append(_Job(work, done))
+            self._waiting.notify()
         return done
 
     def close(self) -> None:
-        self._jobs.put(None)
+        with self._waiting:
+            self._closing = True
+            self._waiting.notify()
         self._thread.join()
 
     def _run(self) -> None:
-        going_on = True
-        while going_on:
-            batch: list[_Job] = []
-            job = self._jobs.get()
-            while True:
-                if job is None:
-                    going_on = False
-                    break
-                batch.append(job)
-                if len(batch) == GROUP:
-                    break
-                try:
-                    job = self._jobs.get_nowait()
-                except queue.Empty:
-                    break
-            if batch:
-                self._commit(batch)
+        while True:
+            with self._waiting:
+                self._waiting.wait_for(lambda: self._jobs or self._pages or self._closing)
+            if not self._jobs and not self._pages:
+                return
+            for which in (self._jobs, self._pages):
+                if which:
+                    self._commit(self._together(which))
 
-    def _commit(self, batch: list[_Job]) -> None:
+    def _together(self, which: deque[_Job]) -> Iterator[_Job]:
+        """The jobs of one commit: what waits by the time the one before is done."""
+        for number in range(GROUP):
+            if not which or (number and which is self._pages and self._jobs):
+                return
+            yield which.popleft()
+
+    def _commit(self, batch: Iterator[_Job]) -> None:
         topics: set[str] = set()
         results: list[tuple[Future[Any], Any]] = []
         failures: list[tuple[Future[Any], BaseException]] = []
@@ -219,7 +229,7 @@ class _SqliteWriter:
                     except BaseException as error:  # noqa: BLE001 - handed to the one who asked
                         failures.append((job.done, error))
         except BaseException as error:  # noqa: BLE001 - the commit itself failed: nobody's work is kept
-            failures += [(done, error) for done, _ in results]
+            failures += [(done, error) for done, _ in results] or [(job.done, error) for job in batch]
             results = []
         self._database.live.publish(topics)
         for done, result in results:

@@ -34,9 +34,11 @@ from bot.services.desk import assigning, occupancy, places
 from bot.services.escalation import ladders, roster
 from bot.services.facts import facts
 from bot.services.incidents import incident_steps
+from bot.services.incidents.incident_types import catalogue
 from bot.services.plans import followups, import_jobs, planned_messages
 from bot.services.sandbox import callees, unattended
 from bot.services.sandbox.callees import Callees
+from scripts.incidents import CatalogueError
 
 log = structlog.get_logger()
 LEASE_EVERY = 5.0
@@ -117,6 +119,8 @@ class Heartbeat:
     async def start(self) -> None:
         """Takes this worker's share of the lanes and begins to beat."""
         await self._lease()
+        with contextlib.suppress(CatalogueError):  # whoever asks for it says so
+            await asyncio.to_thread(catalogue, self._centre)  # files, so not first in somebody's transaction
         every = {"max_instances": 1, "coalesce": True, "misfire_grace_time": 30}
         patience = self._centre.clock.patience
         jobs: list[tuple[str, Callable[[], Awaitable[object]], float]] = [
@@ -220,7 +224,7 @@ class Heartbeat:
 
     async def _tick(self, tick: Tick) -> int:
         now = self._centre.clock.now()
-        return await facts.write(self._centre, lambda s: tick(s, self._centre, now))
+        return await facts.write(self._centre, lambda s: tick(s, self._centre, now), bulk=True)
 
     async def _answer_kept(self) -> int:
         now = self._centre.clock.now()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import delete, func, insert, select, text, update
+from sqlalchemy import Connection, delete, event, func, insert, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 from sqlalchemy.orm import Session
 
@@ -15,6 +16,7 @@ from bot.core.words import Language
 from store.db import Database, WroteWhileReadingError, offline_engine
 from store.tables import AuditEntry, Staff, StaffSession
 
+SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 NOW = datetime(2026, 7, 1, 2, 0, tzinfo=UTC)
 OTHERS_END = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
@@ -97,6 +99,53 @@ async def test_of_many_at_once_exactly_one_takes_a_unique_name(db: Database) -> 
 async def test_many_writers_lose_nothing(db: Database) -> None:
     await asyncio.gather(*(db.write(lambda s, n=n: s.add(person(f"p{n:03}"))) for n in range(200)))
     assert len(await names(db)) == 200
+
+
+@SQLITE
+async def test_what_somebody_waits_for_goes_before_pages_of_bulk_work(db: Database) -> None:
+    done: list[str] = []
+    going, go_on = threading.Event(), threading.Event()
+
+    def held(_: Session) -> None:
+        going.set()
+        go_on.wait()
+
+    first = asyncio.create_task(db.write(held, bulk=True))
+    await asyncio.to_thread(going.wait)
+    pages = [asyncio.create_task(db.write(lambda _, n=n: done.append(f"page {n}"), bulk=True)) for n in range(3)]
+    turns = [asyncio.create_task(db.write(lambda _, n=n: done.append(f"turn {n}"))) for n in range(2)]
+    await asyncio.sleep(0)
+    go_on.set()
+    await asyncio.gather(first, *pages, *turns)
+    assert done == ["turn 0", "turn 1", "page 0", "page 1", "page 2"]
+
+
+@SQLITE
+async def test_bulk_work_goes_on_while_there_is_always_somebody_who_waits(db: Database) -> None:
+    over = False
+
+    async def writing() -> None:
+        while not over:
+            await db.write(lambda s: s.scalar(select(1)))
+
+    others = [asyncio.create_task(writing()) for _ in range(4)]
+    for _ in range(20):
+        await asyncio.wait_for(db.write(lambda s: s.scalar(select(1)), bulk=True), 30)
+    over = True
+    await asyncio.gather(*others)
+
+
+@SQLITE
+async def test_a_transaction_that_cannot_begin_is_told_to_whoever_waits(db: Database) -> None:
+    def fails(_: Connection) -> None:
+        raise ConnectionError("the disk is gone")
+
+    event.listen(db.engine, "begin", fails)
+    for bulk in (False, True):
+        with pytest.raises(ConnectionError, match="the disk is gone"):
+            await asyncio.wait_for(db.write(lambda s: s.add(person("wang")), bulk=bulk), 10)
+    event.remove(db.engine, "begin", fails)
+    assert await names(db) == []
 
 
 async def test_rows_must_belong_to_somebody(db: Database) -> None:

@@ -32,6 +32,7 @@ from store.many import among
 from store.tables import Broadcast, BroadcastRecipient, Contact, Conversation, Delivery, Message, Staff, StaffRole
 
 PAGE = 1000  # recipients fanned out in one transaction
+SQLITE_PAGE = 100  # there whoever writes meanwhile waits for a page
 CLIMB = 100
 GROWING = (BroadcastRecipient, Delivery, Conversation, Message)  # by as many rows as a broadcast has people
 TOPIC = "launched"  # wakes the fan-out
@@ -211,7 +212,8 @@ def fan_out_next(session: Session, centre: Centre, now: datetime) -> int:
         .limit(1)
         .with_for_update(skip_locked=True)
     )
-    return fan_out(session, centre, broadcast_id, now) if broadcast_id is not None else 0
+    page = SQLITE_PAGE if centre.db.is_sqlite else PAGE
+    return fan_out(session, centre, broadcast_id, now, page) if broadcast_id is not None else 0
 
 
 def fan_out(session: Session, centre: Centre, broadcast_id: int, now: datetime, page: int = PAGE) -> int:

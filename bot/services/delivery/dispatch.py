@@ -64,7 +64,7 @@ async def drain(centre: Centre, pace: Pace, slots: Collection[int] | None, halt:
             offers.append(Offer(name, rows, pace.for_conversations(name, rows)))
     if not offers:
         return 0
-    handled, claimed, talked = await centre.db.write(lambda s: _claim(s, centre, offers, slots))
+    handled, claimed, talked = await centre.db.write(lambda s: _claim(s, centre, offers, slots), bulk=True)
     for offer in offers:
         pace.taken_by_conversations(offer.channel, talked.get(offer.channel, 0))
     sender = Sender(centre, pace, _still_wanted, halt)

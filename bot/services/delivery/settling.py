@@ -83,7 +83,7 @@ class Settling:
     async def _written(self, batch: Sequence[Settled]) -> None:
         for pause in (*SETTLE_AGAIN, None):
             try:
-                await self._centre.db.write(lambda s: _settle(s, self._centre, batch))
+                await self._centre.db.write(lambda s: _settle(s, self._centre, batch), bulk=True)
             except DBAPIError as error:
                 if pause is None or not _away(error):
                     raise

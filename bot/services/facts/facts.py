@@ -51,16 +51,16 @@ def cause(channel: str, provider_id: str | None) -> str:
     return f"{channel}:{provider_id}"
 
 
-async def write(centre: Centre, work: Callable[[Session], T], hand: Hand | None = None) -> T:
+async def write(centre: Centre, work: Callable[[Session], T], hand: Hand | None = None, *, bulk: bool = False) -> T:
     """`centre.db.write` for work that may run a flow: it is run again whenever it wants a fact."""
     hand = hand or Hand()
     for _ in range(MAX_ASKED):
         try:
-            return await centre.db.write(partial(_with, hand, work))
+            return await centre.db.write(partial(_with, hand, work), bulk=bulk)
         except FactsWanted as wanted:
             await hand.reach(centre.facts, wanted.what)
     hand.closed = True
-    return await centre.db.write(partial(_with, hand, work))
+    return await centre.db.write(partial(_with, hand, work), bulk=bulk)
 
 
 def _with(hand: Hand, work: Callable[[Session], T], session: Session) -> T:
