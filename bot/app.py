@@ -223,7 +223,7 @@ def _understanding(settings: Settings) -> Understanding:
 
 def _channels(settings: Settings, database: Database, clock: Clock, library: Library) -> Mapping[ChannelName, Channel]:
     """One line a channel (DESIGN §8). A rehearsal builds sandbox ones only, whatever is configured."""
-    carrier = _twilio(settings, database, library) if settings.twilio else _sandbox(database, clock)
+    carrier = _twilio(settings, database, library) if settings.twilio else _sandbox(database, clock, library)
     channels: tuple[Channel, ...] = (
         PageChannel(ChannelName.WEBCHAT),
         PageChannel(ChannelName.REST),
@@ -238,11 +238,12 @@ def _telegram_channel(settings: Settings) -> telegram.TelegramChannel:
     return telegram.TelegramChannel(telegram.connect(*settings.telegram_server), settings.home / media.FOLDER)
 
 
-def _sandbox(database: Database, clock: Clock) -> Carrier:
+def _sandbox(database: Database, clock: Clock, library: Library) -> Carrier:
     return SandboxCarrier(
         ring=lambda out: database.write(lambda s: sandbox.ring(s, out, clock.now(), clock.machine())),
         text=lambda out: database.write(lambda s: sandbox.deliver(s, out, clock.now())),
         known=lambda out: database.read(lambda s: sandbox.known(s, out)),
+        mms=lambda: library.current.policies.mms.regions,
     )
 
 
@@ -258,4 +259,5 @@ def _twilio(settings: Settings, database: Database, library: Library) -> Carrier
         account,
         ring=lambda: library.current.policies.calls.ring,
         taken=lambda channel, ids: database.read(lambda s: outbox.taken(s, channel, ids)),
+        mms=lambda: library.current.policies.mms.regions,
     )

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from bot.core.telephone import CallState
 from bot.core.words import ChannelName, DeliveryState, Lane, Purpose
-from store.base import Base, BigId, Json, UTCDateTime, held, words
+from store.base import Base, BigId, Json, JsonOrNull, UTCDateTime, held, words
 
 SLOTS = 64
 """Lanes fall into so many slots, by their address's id; workers lease slots, so two workers never claim from the same
@@ -197,7 +197,7 @@ class SandboxCall(Base):
 
 class SandboxText(Base):
     """An SMS the sandbox carrier delivered to ("out"), or took from ("in"), a phone page. `client_id` is the page's own
-    id of a text it sent, so that one sent again is taken once."""
+    id of a text it sent, so that one sent again is taken once; `file` a picture's or document's link, name and type."""
 
     __tablename__ = "sandbox_text"
     __table_args__ = (
@@ -211,4 +211,5 @@ class SandboxText(Base):
     phone_blind: Mapped[str] = mapped_column(String(43))
     direction: Mapped[str] = mapped_column(String(8))
     text: Mapped[str] = mapped_column(Text)
+    file: Mapped[dict[str, str] | None] = mapped_column(JsonOrNull)
     at: Mapped[datetime] = mapped_column(UTCDateTime)

@@ -4,8 +4,8 @@ Another carrier is another file that fills `Carrier`, and a line in the app that
 names one. `render` makes its document of what the services want said (`Next`, bot/core/telephone.py); one that plays
 TwiML takes bot/channels/twiml.py for it. What it asks and reports comes in through `Switchboard`: it maps its own
 addresses and words to those there. Optional abilities are protocols of their own: `HasWebhooks` (it reports over HTTP),
-`HasMedia` (it keeps pictures and recordings for us), `Turns` (it can change a call that is up), `Keeps` (it can be
-asked how far a call is).
+`HasMedia` (it keeps pictures and recordings for us), `SendsFiles` (its texts carry files), `Turns` (it can change a
+call that is up), `Keeps` (it can be asked how far a call is).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Protocol, runtime_checkable
 
 from fastapi import APIRouter
 
+from bot.core.media import Enclosure
 from bot.core.telephone import CallState, Next, Switchboard
 from bot.core.words import Language, Outgoing, Report, Say, Sent
 
@@ -72,6 +73,13 @@ class HasMedia(Carrier, Protocol):
     async def fetch(self, source: str, limit: int) -> bytes:
         """As `Fetches` (bot/core/arrivals.py)."""
         ...
+
+
+@runtime_checkable
+class SendsFiles(Carrier, Protocol):
+    """A carrier whose texts carry files to some numbers (MMS): `send_sms` takes what `carries` said yes to."""
+
+    def carries(self, address: str, file: Enclosure) -> bool: ...
 
 
 @runtime_checkable

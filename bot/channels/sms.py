@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from bot.channels.carrier import Carrier, HasMedia
+from bot.channels.carrier import Carrier, HasMedia, SendsFiles
 from bot.channels.menu import numbered
 from bot.core.broadcast import sms_segments
+from bot.core.media import Enclosure
 from bot.core.words import Can, ChannelName, Outgoing, Rejected, Report, Sent
 
 
@@ -31,6 +32,10 @@ class SmsChannel:
         if not isinstance(self._carrier, HasMedia):
             raise Rejected("the carrier keeps no files")
         return await self._carrier.fetch(source, limit)
+
+    def encloses(self, address: str, file: Enclosure) -> bool:
+        """Whether a message to this number may bring the file itself."""
+        return isinstance(self._carrier, SendsFiles) and self._carrier.carries(address, file)
 
     def units(self, out: Outgoing) -> int:
         """Segments, which is what a carrier paces and bills."""

@@ -32,6 +32,7 @@ REPORTABLE = frozenset(RANK) - {DeliveryState.QUEUED, DeliveryState.SENDING, Del
 
 TRIES = 50  # of one row that a provider keeps putting off
 EMERGENCY_RESENDS = 3
+NOT_CARRIED = "not_carried"  # why a message with a file failed, where its link may still arrive
 
 
 @dataclass(frozen=True, slots=True)

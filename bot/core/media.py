@@ -61,12 +61,15 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class Enclosure:
-    """A file of ours that goes out with a delivery: `file` is the random name it is kept by, `mime` is proved."""
+    """A file of ours that goes out with a delivery: `file` is the random name it is kept by, `mime` is proved, `link`
+    opens it for whoever has that, for a while."""
 
     kind: MediaKind
     name: str
     mime: str
     file: str
+    size: int = 0  # bytes
+    link: str = ""
 
     @property
     def called(self) -> str:

@@ -425,6 +425,13 @@ class Rate:
 
 
 @dataclass(frozen=True, slots=True)
+class Mms:
+    """Between which regions (ISO 3166) our number sends files by text message; none: a link goes out in their place."""
+
+    regions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class BroadcastStep:
     """Try this channel; after `wait` without acknowledgement, the next."""
 
@@ -547,6 +554,7 @@ class Policies:
     repairs: Repairs
     visits: Visits
     rates: Mapping[ChannelName, Rate]
+    mms: Mms
     broadcast: Broadcast
     reports: Reports
     privacy: Privacy

@@ -490,9 +490,16 @@ class Can:
     receipts: bool = False
     voice: bool = False
     push: bool = True  # False: rows are read by our own page, inserted already accepted
-    files: bool = False  # carries files itself; where it does not, a link goes out in their place
+    files: bool = False  # carries files itself, to everybody; else `Encloses` tells, or a link goes out in their place
     quotes: bool = False  # shows which message is answered
     per_second: float = 10.0
+
+
+@runtime_checkable
+class Encloses(Protocol):
+    """A channel that carries some files to some addresses."""
+
+    def encloses(self, address: str, file: Enclosure) -> bool: ...
 
 
 @runtime_checkable

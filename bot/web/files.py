@@ -1,7 +1,8 @@
 """Files as browsers get them: shown where that is safe, else saved; never guessed at and never run.
 
-An agent's file is handed to whoever has its link: the customer, in our chat page, in a text message, over REST. The
-link holds a keyed hash that nobody can guess, and opens for as long as bot/services/conversation/media.py says.
+An agent's file is handed to whoever has its link: the customer, in our chat page, in a text message, over REST; and a
+carrier that takes it along. The link holds a keyed hash that nobody can guess, and opens for as long as
+bot/services/conversation/media.py says.
 """
 
 from __future__ import annotations
@@ -37,9 +38,10 @@ def hand_over(path: Path, file: Attachment, headers: dict[str, str]) -> Response
     )
 
 
-@router.get(media.DOOR + "/{attachment_id}/{token}")
+@router.api_route(media.DOOR + "/{attachment_id}/{token}", methods=["GET", "HEAD"])
 async def show(request: Request, attachment_id: int, token: str) -> Response:
-    """404 where there is no such file, its time is over, or the link is not right."""
+    """HEAD too, by which a carrier looks at a file before it fetches it. 404 where there is no such file, its time is
+    over, or the link is not right."""
     centre: Centre = request.app.state.centre
     now = centre.clock.now()
     file = await centre.db.read(lambda session: media.by_link(session, attachment_id, token, now))

@@ -15,12 +15,14 @@ import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends, Form, HTTPException, Request
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from bot.core.broadcast import sms_segments
+from bot.core.mms import PICTURES
 from bot.core.telephone import CallState, Speaks
 from bot.core.twiml import Gather, Record, Talk
 from bot.core.words import ChannelName
@@ -190,6 +192,7 @@ def _shown(centre: Centre, screen: Screen) -> dict[str, Any]:
             "text": t.text,
             "at": clock_time(t.at, zone),
             "segments": sms_segments(t.text),
+            "file": _file(t.file),
         }
         for t in screen.texts
     ]
@@ -218,6 +221,13 @@ def _shown(centre: Centre, screen: Screen) -> dict[str, Any]:
         },
         "texts": texts,
     }
+
+
+def _file(told: Mapping[str, str] | None) -> dict[str, Any] | None:
+    """A file that came with a text, by its address on this very site."""
+    if told is None:
+        return None
+    return {"link": urlsplit(told["link"]).path, "name": told["name"], "picture": told["mime"] in PICTURES}
 
 
 # ── what the person does ─────────────────────────────────────────────────────────────────────────────────────────────

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from bot.services.library import Library
 
 WithAccount = Callable[[str], Settings]
-BRISK = "rates:\n  telegram: {per_second: 500, per_address: 500}\n"
+BRISK = "rates:\n  telegram: {per_second: 500, per_address: 500}\n  sms: {per_second: 500}\n"
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ class Post:
 
 @pytest.fixture(scope="session")
 def brisk(tmp_path_factory: pytest.TempPathFactory) -> tuple[Library, list[ManualClock]]:
-    """The shipped scripts, with a Telegram that takes what it is given as fast as it comes."""
+    """The shipped scripts, with providers that take what they are given as fast as it comes."""
     own: Path = tmp_path_factory.mktemp("scripts")
     (own / "policies.yml").write_text(BRISK, "utf-8")
     clocks = [ManualClock(WEDNESDAY)]

@@ -16,6 +16,7 @@ from bot.services.desk import canned, handoff
 from bot.web.chat import COOKIE
 from store.tables import Conversation, Delivery
 from tests.fakes.desk import Desk
+from tests.fakes.handset import Handset
 from tests.fakes.house import House
 from tests.fakes.people import OURS
 
@@ -158,12 +159,27 @@ async def test_a_text_message_brings_the_link(house: House) -> None:
             select(Delivery).where(Delivery.conversation_id == conversation_id).order_by(Delivery.id)
         ).all()[-1]
     )
-    words = row.body["text"].splitlines()
-    assert words[0] == "[文件] 报价.pdf"
-    got = await house.client.get(words[1].removeprefix(house.centre.settings.address))
+    words, link = row.body["text"].split(house.centre.settings.address)
+    assert words == "给您发了文件“报价.pdf”，30天内点开："
+    got = await house.client.get(link)
     assert got.content == b"%PDF-1.7"
     assert got.headers["content-disposition"].startswith("attachment")
     assert "等待发送" in await agent.see(at)
+
+
+async def test_where_texts_carry_files_the_sandbox_phone_shows_the_picture(house: House) -> None:
+    number = "+12025550123"
+    at = f"/console/conversations/{await queued(house, channel=ChannelName.SMS, address=number)}"
+    agent = await desk(house, Role.AGENT)
+    await agent.do(f"{at}/claim")
+    await agent.do(f"{at}/files", files={"file": ("图.png", PNG, "image/png")})
+    await house.advance(seconds=5)
+    text = (await (await Handset.of(house, number)).screen()).texts[-1]
+    assert text.text == ""
+    assert text.file is not None
+    assert (text.file["name"], text.file["mime"]) == ("图.png", "image/png")
+    got = await house.client.get(text.file["link"].removeprefix(house.centre.settings.address))
+    assert got.content == PNG
 
 
 async def test_a_visitor_s_page_has_the_file_and_tells_that_it_was_read(house: House) -> None:

@@ -42,10 +42,13 @@ CREATE_CALL = {
     *("AsyncAmd", "AsyncAmdStatusCallback", "AsyncAmdStatusCallbackMethod"),
     *("MachineDetection", "MachineDetectionTimeout", "FallbackUrl", "FallbackMethod", "TimeLimit", "Twiml"),
 }
-CREATE_MESSAGE = {"To", "From", "Body", "StatusCallback", "ValidityPeriod", "MessagingServiceSid"}
+CREATE_MESSAGE = {"To", "From", "Body", "MediaUrl", "StatusCallback", "ValidityPeriod", "MessagingServiceSid"}
+MAX_FILES, MAX_MEDIA = 10, 5_000_000
+MMS = ("+1", "+61")  # the numbering plans in which files are forwarded
 PAGING = {"PageSize", "Page", "PageToken"}
 LIST_CALLS = PAGING | {"To", "From", "Status", "StartTime", "StartTime<", "StartTime>", "EndTime", "ParentCallSid"}
 LIST_MESSAGES = PAGING | {"To", "From", "DateSent", "DateSent<", "DateSent>"}
+MEDIA = {"image/jpeg", "image/png", "image/gif", "application/pdf", "video/mp4", "audio/mpeg", "audio/mp4", "audio/ogg"}
 FORM = "application/x-www-form-urlencoded"
 
 
@@ -79,7 +82,8 @@ class Twilio:
 
     `dialled` are the numbers that were rung out of a call, `bridged` those that were connected; `others` says how far
     such calls are, and those that came in, by their sid. `files` are what it keeps for us, by their path below the
-    account, `asked_for` those we wanted.
+    account, `asked_for` those we wanted. `carried` are the files each number got with a message, type and content;
+    those of `no_files` can have none.
     `faults` (429, 500, lost, lost-before) meet the next requests that create something: "lost" acts and loses the
     answer. `speechless`: so many lists that are asked for are refused. `chaos` sends every report twice and the first
     ones last. `at` is awaited when a request that creates something is "asked", "acted" on and "answered".
@@ -100,6 +104,8 @@ class Twilio:
     dialled: list[str] = field(default_factory=list)
     bridged: list[str] = field(default_factory=list)
     others: dict[str, str] = field(default_factory=dict)
+    no_files: set[str] = field(default_factory=set)
+    carried: dict[str, list[tuple[str, bytes]]] = field(default_factory=dict)
     recordings: int = 0
     speechless: int = 0
     chaos: bool = False
@@ -252,21 +258,32 @@ class Twilio:
         return call
 
     def _new_message(self, fields: list[tuple[str, str]]) -> dict[str, Any]:
-        given = _strict(fields, CREATE_MESSAGE, {"To", "Body"})
-        if not 0 < len(given["Body"]) <= 1600:
-            raise Refusal(21617 if given["Body"] else 21602, "Body")
+        given = _strict(fields, CREATE_MESSAGE, {"To"})
+        body, links = given.get("Body", ""), [value for name, value in fields if name == "MediaUrl"]
+        if len(body) > 1600 or not (body or links):
+            raise Refusal(21617 if body else 21602, "Body")
+        if len(links) > MAX_FILES:
+            raise Refusal(21623, "Number of media files exceeds allowed limit")
+        if not all(URL.fullmatch(link) for link in links):
+            raise Refusal(21620, "Invalid media URL(s)")
         self._may(given, 21606)
+        if (links and given["To"] in self.no_files) or (
+            links and not any(given["To"].startswith(plan) and NUMBER.startswith(plan) for plan in MMS)
+        ):
+            raise Refusal(21612, "Message cannot be sent with the current combination of 'To' and/or 'From' parameters")
         if given["To"] in self.unsubscribed:
             raise Refusal(21610, "Attempt to send to unsubscribed recipient")
         message = {
             **self._common("SM", len(self.messages), given),
             "status": "queued",
             "direction": "outbound-api",
-            "body": given["Body"],
-            "num_segments": str(segments(given["Body"])),
+            "body": body,
+            "num_media": str(len(links)),
+            "num_segments": str(segments(body)),
             "date_sent": None,
             "error_code": None,
             "_given": given,
+            "_links": links,
         }
         self.messages.append(message)
         return message
@@ -319,13 +336,32 @@ class Twilio:
             await self.carry(message)
 
     async def carry(self, message: dict[str, Any], *states: str, code: int | None = None) -> None:
-        """A message's way; by default it arrives."""
+        """A message's way; by default it arrives, with its files where they can be fetched."""
         reports = []
+        if message["_links"] and not states and (code := await self._fetched(message)):
+            states = ("failed",)
         for status in states or ("sent", "delivered"):
             message["status"], message["error_code"] = status, code
             fields = {"MessageSid": message["sid"], "MessageStatus": status, "To": message["to"], "From": NUMBER}
             reports.append(fields | ({"ErrorCode": str(code)} if code else {}))
         await self._report(message["_given"].get("StatusCallback"), reports)
+
+    async def _fetched(self, message: dict[str, Any]) -> int | None:
+        """Looks at the files of a message and fetches them, without any token, as Twilio does; why it gives up."""
+        assert self.client is not None
+        kept: list[tuple[str, bytes]] = []
+        for link in message["_links"]:
+            looked, answer = await self.client.head(link), await self.client.get(link)
+            if not (looked.is_success and answer.is_success):
+                return 11200
+            kind = answer.headers.get("content-type", "").partition(";")[0]
+            if kind not in MEDIA or kind != looked.headers.get("content-type", "").partition(";")[0]:
+                return 12300
+            kept.append((kind, answer.content))
+        if sum(len(content) for _, content in kept) > MAX_MEDIA:
+            return 11751
+        self.carried.setdefault(message["to"], []).extend(kept)
+        return None
 
     async def ring(self, call: dict[str, Any]) -> None:
         """A call's whole life."""

@@ -8,7 +8,7 @@ became of it in Twilio's own list.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,9 +19,12 @@ from twilio.base.exceptions import TwilioException, TwilioRestException
 from twilio.rest import Client
 
 from bot.channels import twiml
+from bot.channels.numbers import place_of
 from bot.channels.twilio import doors
 from bot.channels.twilio.http import TwilioHttp
-from bot.channels.twilio.states import CALL_ERRORS, call_report, message_report
+from bot.channels.twilio.states import CALL_ERRORS, FILE_ERRORS, call_report, message_report
+from bot.core.media import Enclosure
+from bot.core.mms import fits, reaches
 from bot.core.policy import OnMachine
 from bot.core.telephone import CallState, Next, Switchboard, door
 from bot.core.words import ChannelName, Language, Outgoing, Purpose, Rejected, Report, Say, Sent, TryLater, Unsure
@@ -47,7 +50,8 @@ class Account:
 
 
 class TwilioCarrier:
-    """`ring` says how long a call rings; `taken` which of these provider ids belong to other deliveries already."""
+    """`ring` says how long a call rings; `taken` which of these provider ids belong to other deliveries already; `mms`
+    in which regions texts may carry files."""
 
     name = "twilio"
 
@@ -57,10 +61,13 @@ class TwilioCarrier:
         *,
         ring: Callable[[], timedelta],
         taken: Callable[[ChannelName, Sequence[str]], Awaitable[frozenset[str]]],
+        mms: Callable[[], Collection[str]] = tuple,
     ) -> None:
         self._account = account
         self._ring = ring
         self._taken = taken
+        self._mms = mms
+        self._place = place_of(account.number)
         self._http = TwilioHttp()
         self._client = Client(account.sid, account.token, http_client=self._http)
         self._client.api.base_url = account.api
@@ -106,15 +113,21 @@ class TwilioCarrier:
     def _here(self, path: str) -> str:
         return self._account.address + doors.PREFIX + path
 
+    def carries(self, address: str, file: Enclosure) -> bool:
+        theirs = place_of(address)
+        known = self._place is not None and theirs is not None and reaches(self._place, theirs, self._mms())
+        return known and fits(file.mime, file.size)
+
     async def send_sms(self, out: Outgoing) -> Sent:
-        message = await _answer(
-            self._client.messages.create_async(
-                to=out.address,
-                from_=self._account.number,
-                body=out.text,
-                status_callback=self._report_to(doors.SMS_STATUS, out),
-            )
+        """A file goes out as its link, by which Twilio fetches it at once."""
+        request = self._client.messages.create_async(
+            to=out.address,
+            from_=self._account.number,
+            status_callback=self._report_to(doors.SMS_STATUS, out),
+            **({"body": out.text} if out.text else {}),
+            **({"media_url": [out.enclosure.link]} if out.enclosure is not None else {}),
         )
+        message = await _answer(request, FILE_ERRORS if out.enclosure is not None else CALL_ERRORS)
         return Sent(message.sid)
 
     def _report_to(self, path: str, out: Outgoing) -> str:
@@ -132,7 +145,8 @@ class TwilioCarrier:
         )
         recent = [each for each in listed if each.date_created is None or each.date_created >= since - SKEW]
         if sms:
-            recent = [each for each in recent if out.text.strip() in (each.body or "")]
+            files = int(out.enclosure is not None)
+            recent = [m for m in recent if out.text.strip() in (m.body or "") and int(m.num_media or 0) == files]
         taken = await self._taken(out.channel, [each.sid for each in recent])
         ours = [each for each in recent if each.sid not in taken]
         if not ours:
@@ -166,8 +180,8 @@ def _leaves_message(out: Outgoing) -> bool:
     return wanted == OnMachine.LEAVE_MESSAGE or (wanted is None and out.purpose is Purpose.EMERGENCY)
 
 
-async def _answer(request: Awaitable[Any]) -> Any:
-    """Twilio's answer; what it refuses as Rejected or TryLater, what nobody knows as Unsure."""
+async def _answer(request: Awaitable[Any], errors: Mapping[int, str] = CALL_ERRORS) -> Any:
+    """Twilio's answer; what it refuses as Rejected, named by `errors`, or TryLater, what nobody knows as Unsure."""
     try:
         return await request
     except TwilioRestException as error:
@@ -176,6 +190,6 @@ async def _answer(request: Awaitable[Any]) -> Any:
         if error.code in OURS or error.status == 401:
             log.error("twilio.account", code=error.code, status=error.status)
             raise TryLater(TRY_AGAIN, f"twilio {error.code}") from error
-        raise Rejected(CALL_ERRORS.get(error.code or 0, f"twilio {error.code or error.status}")) from error
+        raise Rejected(errors.get(error.code or 0, f"twilio {error.code or error.status}")) from error
     except (TwilioException, ValueError, TypeError, KeyError) as error:
         raise Unsure("twilio's answer cannot be read") from error

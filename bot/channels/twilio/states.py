@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from bot.core.delivery import NOT_CARRIED
 from bot.core.telephone import FAILURES, CallState
 from bot.core.words import ChannelName, DeliveryState, Report
 
@@ -23,6 +24,13 @@ CALL_ERRORS: Mapping[int, str] = {
 }
 """Why Twilio refuses a request, by its error code."""
 
+FILE_ERRORS: Mapping[int, str] = {
+    **CALL_ERRORS,
+    **dict.fromkeys((11200, 11751, 12300, 21612, 21620, 21623, 30019, 63034), NOT_CARRIED),
+}
+"""The same for a message with a file: Twilio could not fetch it, does not take its type or its size, or brings no file
+from our number to that one."""
+
 SMS_ERRORS: Mapping[int, str] = {
     21610: "opted_out",
     21614: "invalid",
@@ -31,6 +39,7 @@ SMS_ERRORS: Mapping[int, str] = {
     30005: "invalid",
     30006: "unreachable",
     30007: "filtered",
+    **dict.fromkeys((11200, 11751, 12300, 30019, 63034), NOT_CARRIED),
 }
 """Why a message that Twilio took did not arrive, by its error code."""
 

@@ -12,11 +12,12 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from bot.core.delivery import Change, Row
+from bot.core.delivery import NOT_CARRIED, Change, Row
 from bot.core.words import ChannelName, DeliveryState, Purpose, Report
 from bot.services.announcements import flights
 from bot.services.calls import agent_phones, callbacks
 from bot.services.centre import Centre
+from bot.services.delivery import outbox
 from store.db import touch
 from store.many import assume, update_each
 from store.tables import Address, Conversation, Delivery
@@ -77,6 +78,8 @@ def write_down(session: Session, centre: Centre, changes: Sequence[Changed]) -> 
     for each in changes:
         if each.delivery.conversation_id is not None:
             touch(session, f"conversation:{each.delivery.conversation_id}")
+            if each.change.state is DeliveryState.FAILED and each.change.error == NOT_CARRIED:
+                outbox.put_link(session, each.delivery, now)
             _unreachable(session, each.delivery)
 
 

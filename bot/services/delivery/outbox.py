@@ -17,9 +17,22 @@ from sqlalchemy.orm import Session, aliased
 
 from bot.core.media import Enclosure, MediaKind
 from bot.core.splitting import cut
-from bot.core.words import Author, ChannelName, DeliveryState, Lane, Language, Outgoing, Purpose, as_buttons
+from bot.core.words import (
+    Author,
+    Channel,
+    ChannelName,
+    DeliveryState,
+    Encloses,
+    Lane,
+    Language,
+    Outgoing,
+    Purpose,
+    as_buttons,
+)
 from bot.services.centre import Centre
+from bot.services.conversation import media
 from bot.services.conversation.conversations import Held
+from bot.services.i18n import N_, text
 from store.db import touch, vault_of
 from store.many import among, insert_each
 from store.tables import SLOTS, Address, Delivery, Message
@@ -37,6 +50,9 @@ PRIORITIES = {
 }
 CONVERSATIONS = (PRIORITIES[Purpose.STAFF_ALERT], PRIORITIES[Purpose.REQUESTED_CALLBACK])
 """The priorities of what belongs to a conversation, which a broadcast leaves its share of the rate."""
+
+AGAIN = ":again:"  # in the key of a delivery that goes out in the place of a failed one
+LINKED = N_("给您发了文件“%(name)s”，%(days)s天内点开：%(link)s")
 
 OWN_PAGES = frozenset({ChannelName.WEBCHAT, ChannelName.REST})  # read there, not sent
 LIVE = frozenset({ChannelName.VOICE})  # spoken in the answer to the carrier's request
@@ -192,13 +208,12 @@ def put_file(
     held: Held,
     row: dict[str, Any],
     enclosure: Enclosure,
-    link: str,
     now: datetime,
 ) -> None:
-    """Queues a line that is a file; where the channel carries none, its `link` goes out as words."""
+    """Queues a line that is a file; where the channel does not carry it, its link goes out in words."""
     if held.channel in OWN_PAGES or held.channel in LIVE or held.channel not in centre.channels:
         return
-    carries = centre.channels[held.channel].can.files
+    carries = _carries(session, centre.channels[held.channel], held, enclosure)
     put(
         session,
         dedupe_key=f"line:{held.id}:{row['seq']}",
@@ -206,13 +221,43 @@ def put_file(
         channel=held.channel,
         address_id=held.address_id,
         contact_id=held.contact_id,
-        text="" if carries else f"{row['text']}\n{link}",
+        text="" if carries else _linked(held.language, enclosure),
         language=held.language,
         now=now,
         enclosure=enclosure if carries else None,
         replies_to=_answered(session, centre, held, row),
         conversation_id=held.id,
         message_id=_message(session, held, row["seq"]),
+    )
+
+
+def _carries(session: Session, channel: Channel, held: Held, enclosure: Enclosure) -> bool:
+    if channel.can.files or not isinstance(channel, Encloses):
+        return channel.can.files
+    address = session.get_one(Address, held.address_id)
+    return channel.encloses(vault_of(session).open(address.sealed), enclosure)
+
+
+def _linked(language: Language, enclosure: Enclosure) -> str:
+    return text(language, LINKED, name=enclosure.called, days=media.LINK.days, link=enclosure.link)
+
+
+def put_link(session: Session, row: Delivery, now: datetime) -> None:
+    """A file that the carrier did not bring after all goes out as its link, once, in the same line's place."""
+    if "enclosure" not in row.body:
+        return
+    put(
+        session,
+        dedupe_key=f"{row.dedupe_key}{AGAIN}link",
+        purpose=row.purpose,
+        channel=row.channel,
+        address_id=row.address_id,
+        contact_id=row.contact_id,
+        text=_linked(Language(row.body["language"]), _enclosure(row.body["enclosure"])),
+        language=Language(row.body["language"]),
+        now=now,
+        conversation_id=row.conversation_id,
+        message_id=row.message_id,
     )
 
 
@@ -255,8 +300,8 @@ def _answered(session: Session, centre: Centre, held: Held, row: dict[str, Any])
     return session.scalar(sent.order_by(Delivery.id).limit(1)) or ""
 
 
-def _enclosure(told: dict[str, str]) -> Enclosure:
-    return Enclosure(MediaKind(told["kind"]), told["name"], told["mime"], told["file"])
+def _enclosure(told: dict[str, Any]) -> Enclosure:
+    return Enclosure(**{**told, "kind": MediaKind(told["kind"])})
 
 
 @dataclass(frozen=True, slots=True)

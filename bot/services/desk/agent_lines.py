@@ -30,7 +30,6 @@ from store.tables import Conversation, Delivery, Message
 
 LATELY = 40  # of somebody's lines, among which one that is sent again is looked for
 SHOWN = 80  # lines whose progress a page follows
-AGAIN = ":again:"  # in the key of a delivery that repeats a failed one
 LOST = frozenset({DeliveryState.FAILED, DeliveryState.EXPIRED, DeliveryState.CANCELLED})
 
 
@@ -114,8 +113,7 @@ def send_file(
         centre,
         held,
         rows[0],
-        Enclosure(kept.kind, kept.name, kept.mime, kept.file),
-        media.link(centre, attachment),
+        Enclosure(kept.kind, kept.name, kept.mime, kept.file, kept.size or 0, media.link(centre, attachment)),
         now,
     )
     _answered(session, held)
@@ -132,7 +130,7 @@ def again(session: Session, conversation_id: int, seq: int, staff_id: int, now: 
     if not lost:
         raise RefusedError("not_lost")
     for row in lost:
-        outbox.repeat(session, row, f"{_part(row)}{AGAIN}{row.id}", now)
+        outbox.repeat(session, row, f"{_part(row)}{outbox.AGAIN}{row.id}", now)
     save(session, held)
 
 
@@ -198,7 +196,7 @@ def _latest(rows: Any) -> dict[str, Delivery]:
 
 
 def _part(row: Delivery) -> str:
-    return row.dedupe_key.partition(AGAIN)[0]
+    return row.dedupe_key.partition(outbox.AGAIN)[0]
 
 
 def _details(session: Session, held: Held, written: Written) -> Mapping[str, Any]:

@@ -341,7 +341,9 @@ def _records(session: Session, who: Person, _: datetime) -> int:
     session.execute(update(Acknowledgement).where(Acknowledgement.recipient_id.in_(recipients)).values(text=""))
     session.execute(update(Coupon).where(Coupon.contact_id.in_(who.people)).values(code=""))
     phones = _phones(session, who)
-    session.execute(update(SandboxText).where(SandboxText.phone_blind.in_(phones)).values(text=GONE, phone_blind=""))
+    session.execute(
+        update(SandboxText).where(SandboxText.phone_blind.in_(phones)).values(text=GONE, file=None, phone_blind="")
+    )
     session.execute(update(SandboxCall).where(SandboxCall.phone_blind.in_(phones)).values(script={}))
     return len(events)
 

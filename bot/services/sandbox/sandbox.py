@@ -79,10 +79,11 @@ def ring(session: Session, out: Outgoing, now: datetime, machine: datetime) -> S
 def deliver(session: Session, out: Outgoing, now: datetime) -> Sent:
     """Puts a text on a phone; the same delivery arrives once."""
     blind = phone(vault_of(session), out.address)
+    file = out.enclosure and {"link": out.enclosure.link, "name": out.enclosure.called, "mime": out.enclosure.mime}
     insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
     session.execute(
         insert(SandboxText)
-        .values(delivery_id=out.delivery_id, phone_blind=blind, direction="out", text=out.text, at=now)
+        .values(delivery_id=out.delivery_id, phone_blind=blind, direction="out", text=out.text, file=file, at=now)
         .on_conflict_do_nothing(index_elements=["delivery_id"])
     )
     touch(session, f"phone:{blind}")

@@ -269,6 +269,20 @@ function bubbles(list, items, draw) {
   list.scrollTop = list.scrollHeight;
 }
 
+// A link in a text is one to press, as on a real phone; a file that came with it is shown, or opens.
+function linked(text) {
+  return text.split(/(https?:\/\/[^\s，。]+)/).map((piece, at) => at % 2 ? anchor(piece, piece) : piece);
+}
+function anchor(address, ...shown) {
+  const link = Object.assign(document.createElement("a"), { href: address, target: "_blank", rel: "noopener" });
+  link.append(...shown);
+  return link;
+}
+function enclosed({ link, name, picture }) {
+  if (!picture) return anchor(link, `📎 ${name}`);
+  return anchor(link, Object.assign(document.createElement("img"), { src: link, alt: name }));
+}
+
 function draw(now) {
   call = now.call;
   const ringing = call?.state === RINGING;
@@ -287,11 +301,11 @@ function draw(now) {
     if (who === "peer") line.dataset.who = say.other;
     line.textContent = text;
   });
-  bubbles(part("texts"), now.texts, (line, { direction, text, at, segments }) => {
+  bubbles(part("texts"), now.texts, (line, { direction, text, at, segments, file }) => {
     line.className = direction;
     const when = document.createElement("small");
     when.textContent = segments > 1 ? `${at} · ${say.segments.replace("{n}", segments)}` : at;
-    line.append(text, when);
+    line.append(...(file ? [enclosed(file)] : []), ...linked(text), when);
   });
   for (const link of document.querySelectorAll(".directory [data-phone]")) {
     link.querySelector(".badge.bad").hidden = !now.ringing.includes(link.dataset.phone);
