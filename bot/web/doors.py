@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import cache
 
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.params import Depends as Asked
@@ -17,17 +17,18 @@ from bot.services.delivery.pace import PerAddress
 from bot.web import api, chat, chat_files, docs, files, health, look, notices, pages, phone, rest, webhooks
 
 
-def _gathered(*routers: APIRouter, dependencies: Sequence[Asked] = ()) -> APIRouter:
+@cache
+def _gathered(*routers: APIRouter, dependencies: tuple[Asked, ...] = ()) -> APIRouter:
     """One router of several. FastAPI works out once what each route of a router asks for, and keeps it there: gathered
-    here, that is once a process and not once an application."""
+    here, that is once in a process that serves, not once an application, and never for a command that does not."""
     gathered = APIRouter(dependencies=[*dependencies])
     for router in routers:
         gathered.include_router(router)
     return gathered
 
 
-DOORS = _gathered(*(door.router for door in (health, pages, notices, chat, chat_files, files, rest, api, console)))
-PHONE = _gathered(phone.router, dependencies=[Depends(visitor)])
+DOORS = tuple(door.router for door in (health, pages, notices, chat, chat_files, files, rest, api, console))
+STAFF_ONLY = (Depends(visitor),)
 
 
 def mount(app: FastAPI, centre: Centre) -> None:
@@ -37,7 +38,7 @@ def mount(app: FastAPI, centre: Centre) -> None:
     app.state.rest_limiter = PerAddress(ChannelName.REST, centre.settings.redis_url)
     app.state.chat_limiter = PerAddress(ChannelName.WEBCHAT, centre.settings.redis_url)
     docs.install(app)
-    app.router.routes.extend(DOORS.routes)
+    app.router.routes.extend(_gathered(*DOORS).routes)
     if centre.settings.telegram and centre.settings.telegram_mode == "webhook":
         app.include_router(webhooks.router)
     voice = centre.channels.get(ChannelName.VOICE)
@@ -46,4 +47,4 @@ def mount(app: FastAPI, centre: Centre) -> None:
         app.include_router(reports)
     app.state.has_phone = phone.in_use(centre)
     if app.state.has_phone:
-        app.router.routes.extend(PHONE.routes)
+        app.router.routes.extend(_gathered(phone.router, dependencies=STAFF_ONLY).routes)

@@ -5,7 +5,7 @@ A password is hashed and checked outside every transaction, for it takes its tim
 
 from __future__ import annotations
 
-import secrets
+from base64 import b64encode
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,7 +30,14 @@ HARD_ENOUGH = 3  # of zxcvbn's 0..4: safely unguessable by somebody at the sign-
 JUDGED = 72  # so much of a password zxcvbn is asked about; what is longer is hard by its length
 
 _hasher = PasswordHasher()
-_NOBODY = _hasher.hash(secrets.token_urlsafe(16))  # an unknown name takes as long to refuse as a known one
+_NOBODY = "$argon2{}$v=19$m={},t={},p={}${}${}".format(
+    _hasher.type.name.lower(),
+    _hasher.memory_cost,
+    _hasher.time_cost,
+    _hasher.parallelism,
+    *(b64encode(bytes(length)).decode().rstrip("=") for length in (_hasher.salt_len, _hasher.hash_len)),
+)
+"""The hash of no password: an unknown name takes as long to refuse as a known one."""
 
 
 class StaffRefusedError(RefusedError):
