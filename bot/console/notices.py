@@ -277,6 +277,7 @@ REFUSED: Mapping[str, str] = {
     "correction_decided": N_("这条更正已经有人处理了。"),
     "export_purpose_missing": N_("请写明用途和交给谁。"),
     "export_fields_missing": N_("请至少选择一项内容。"),
+    "correction_score": N_("评分请填 1 到 5。"),
     "export_about_missing": N_("请选择是哪一次。"),
     "export_health": N_("健康问题的回答只有医护负责人能导出。"),
     "export_decided": N_("这个导出已经有人处理了。"),

@@ -9,12 +9,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from bot.core.words import Language
-from bot.reports.incidents import Part, Report, documents
+from bot.reports.incidents import CORRECTED, Part, Report, documents
 from bot.services import i18n
 from bot.services.centre import Centre
 from bot.services.desk.wrap_up import CASE_WRAP_UPS
 from bot.services.i18n import N_
 from bot.services.plans import followups
+from bot.services.records import corrections
 from store.tables import Answer, Archivable, ArchiveFile, CallAttempt, Callback, Case, CaseNote, Contact, Staff
 
 
@@ -64,11 +65,13 @@ def _callback(session: Session, centre: Centre, callback: Callback, language: La
     slots = centre.library.current.book.slots
     answers = tuple(
         (
-            slots[each.question].labels.get(language, each.question) if each.question in slots else each.question,
-            each.answer,
+            slots[given.row.question].labels.get(language, given.row.question)
+            if given.row.question in slots
+            else given.row.question,
+            i18n.text(language, CORRECTED, new=given.text, old=given.was[0].old) if given.was else given.text,
         )
-        for each in session.scalars(said)
-        if not followups.is_health(each.question)
+        for given in corrections.answers(session, session.scalars(said).all())
+        if not followups.is_health(given.row.question)
     )
     return Report(
         f"#{callback.id}",

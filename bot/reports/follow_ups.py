@@ -23,7 +23,8 @@ from bot.reports.figures import Figure, Measure, measures
 from bot.reports.rows import Rights, Row, Step
 from bot.services.desk.wrap_up import SILENT
 from bot.services.plans import followups
-from bot.services.records import voids
+from bot.services.records import corrections, voids
+from bot.services.records.corrections import Given
 from store.db import vault_of
 from store.tables import (
     Address,
@@ -96,7 +97,7 @@ def follow_ups(
     found = _callbacks(session, since, until, plan)
     ids = [callback.id for callback in found]
     attempts = _grouped(session, CallAttempt, ids, CallAttempt.number)
-    answers = _grouped(session, Answer, ids, Answer.id)
+    answers = _answers(session, ids)
     steps = _grouped(session, NextStep, ids, NextStep.id)
     tried = [attempt for each in attempts.values() for attempt in each]
     talks = _by_id(session, Conversation, {a.conversation_id for a in tried if a.conversation_id})
@@ -192,10 +193,20 @@ def _recordings(session: Session, conversations: Sequence[int]) -> dict[int, int
     }
 
 
+def _answers(session: Session, ids: Sequence[int]) -> Mapping[int, Sequence[Given]]:
+    """What was answered in each of these callbacks, as it stands."""
+    rows = _grouped(session, Answer, ids, Answer.id)
+    given = iter(corrections.answers(session, [row for found in rows.values() for row in found]))
+    standing: defaultdict[int, list[Given]] = defaultdict(list)
+    for callback_id, found in rows.items():
+        standing[callback_id] = [next(given) for _ in found]
+    return standing
+
+
 def _row(
     callback: Callback,
     attempts: Sequence[CallAttempt],
-    answers: Sequence[Answer],
+    answers: Sequence[Given],
     steps: Sequence[NextStep],
     around: _Around,
     numbers: _Numbers,
@@ -206,7 +217,8 @@ def _row(
     case = around.cases.get(callback.case_id or 0)
     details = event.details if event is not None else {}
     first, last = (attempts[0], attempts[-1]) if attempts else (None, None)
-    latest = {answer.question: answer for answer in answers}
+    latest = {given.row.question: given for given in answers}
+    seen = {question for question in latest if rights.health or not followups.is_health(question)}
     talked = [a.conversation_id for a in attempts if a.conversation_id is not None]
     address = around.addresses.get(last.address_id) if last is not None else None
     owed = _owed(callback, first.started_at if first else None)
@@ -229,14 +241,12 @@ def _row(
         rang=sum(a.rang for a in attempts),
         state=callback.state,
         result=callback.disposition,
-        answers={
-            question: answer.answer if rights.health or not followups.is_health(question) else None
-            for question, answer in latest.items()
-        },
+        answers={question: given.text if question in seen else None for question, given in latest.items()},
+        corrected={question: latest[question].was[0].old for question in seen if latest[question].was},
         scores={
-            question: answer.score
-            for question, answer in latest.items()
-            if answer.score is not None and not followups.is_health(question)
+            question: given.score
+            for question, given in latest.items()
+            if given.score is not None and not followups.is_health(question)
         },
         remarks=callback.remarks,
         agent=_agent(talked, around),

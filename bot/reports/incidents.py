@@ -24,6 +24,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from bot.core.incident_plan import score
+from bot.core.money import shown
 from bot.core.redaction import without_addresses
 from bot.core.words import Language, Outcome, StepState
 from bot.services import i18n
@@ -32,13 +33,16 @@ from bot.services.announcements.announcement_lines import DRILL
 from bot.services.centre import Centre
 from bot.services.i18n import N_, label
 from bot.services.incidents import customer_reports, incident_costs, incident_record, incident_steps
+from bot.services.incidents.incident_costs import Cost
 from bot.services.incidents.incident_types import catalogue
 from bot.services.incidents.incident_words import ENTRIES, GRADES, PLANS
 from bot.services.records import corrections
+from bot.services.records.corrections import Was
 from bot.services.refusal import NotFoundError
 from store.tables import Broadcast, Incident, IncidentEntry, IncidentStep, IncidentTold, ManualRecord, Revision, Staff
 
 LATIN, HAN = "Calibri", "SimSun"
+CORRECTED = N_("%(new)s（更正，原为：%(old)s）")
 KINDS = {"file": N_("事件报告"), "authorities": N_("事故快报"), "hall": N_("营业厅突发事件报告")}
 
 
@@ -99,6 +103,8 @@ class _Writer:
         self.zone: ZoneInfo = centre.settings.zone
         self.names = {person.id: person.name for person in session.execute(select(Staff.id, Staff.name))}
         self.steps = incident_steps.steps_of(session, incident.id)
+        self.were = corrections.history(session, "incident_entry", [entry.id for entry in self._entries()])
+        self.forms_were = corrections.history(session, "incident", [incident.id])
 
     def say(self, message: str, **values: object) -> str:
         return i18n.text(self.language, message, **values)
@@ -109,16 +115,19 @@ class _Writer:
     def who(self, staff_id: int | None) -> str:
         return self.names.get(staff_id, "") if staff_id is not None else self.say(N_("系统"))
 
+    def _now(self, value: str, was: Sequence[Was]) -> str:
+        """What is right, beside what stood there first (REQ-G02)."""
+        return self.say(CORRECTED, new=value, old=was[0].old) if was else value
+
     # ── the short reports ──
 
     def form(self, kind: str) -> Iterator[Part]:
         """The parts people filled in, and what the record itself knows where they left one empty."""
-        filled = self.incident.facts.get(kind, {})
         known = self._known()
         yield Part(
             self.say(KINDS[kind]),
             tuple(
-                (self.say(name), filled.get(field) or known.get(field, ""))
+                (self.say(name), self._part(kind, field) or known.get(field, ""))
                 for field, name in incident_record.FORMS[kind].items()
             ),
         )
@@ -163,7 +172,12 @@ class _Writer:
         fields = incident_record.FORMS[kind]
         filled = self.incident.facts[kind]
         heading = KINDS.get(kind, N_("其他记录"))
-        yield Part(self.say(heading), tuple((self.say(fields[f]), str(filled[f])) for f in fields if f in filled))
+        yield Part(self.say(heading), tuple((self.say(fields[f]), self._part(kind, f)) for f in fields if f in filled))
+
+    def _part(self, kind: str, field: str) -> str:
+        """A part of a form, as it stands."""
+        was = self.forms_were.get((self.incident.id, f"{kind}.{field}"), ())
+        return self._now(str(self.incident.facts.get(kind, {}).get(field, "")), was)
 
     def _summary(self) -> Part:
         incident, say = self.incident, self.say
@@ -291,11 +305,20 @@ class _Writer:
 
     def _costs(self) -> Part:
         """Each with what it was for, and the sum (REQ-F53)."""
-        found = incident_costs.of(self._entries())
-        rows = [(self.at(each.at), each.text, *_money(each), self.who(each.staff_id)) for each in found.entries]
+        found = incident_costs.costs_of(self.session, self.incident.id)
+        rows = [
+            (self.at(each.at), self._now(each.text, each.text_was), *self._money(each), self.who(each.staff_id))
+            for each in found.entries
+        ]
         sums = [("", self.say(N_("合计")), f"{total:,.2f}", currency, "") for currency, total in found.sums]
         columns = (N_("时间"), N_("用在哪里"), N_("金额"), N_("币种"), N_("谁"))
         return Part(self.say(N_("费用")), (*rows, *sums), tuple(self.say(column) for column in columns))
+
+    def _money(self, cost: Cost) -> tuple[str, str]:
+        """The amount and its currency; nothing where it was written in words alone."""
+        if cost.amount is None:
+            return "", ""
+        return self._now(shown(cost.amount), cost.was), cost.currency or ""
 
     def _by_hand(self) -> Part:
         count = select(func.count()).select_from(ManualRecord).where(ManualRecord.incident_id == self.incident.id)
@@ -357,8 +380,9 @@ class _Writer:
             text = self.say(GRADES[text])
         elif entry.kind == "form":
             text = self.say(KINDS.get(text, N_("其他记录")))
-        elif was := corrections.history(self.session, "incident_entry", [entry.id]).get((entry.id, "text")):
-            text = self.say(N_("%(new)s（更正，原为：%(old)s）"), new=was[-1].new, old=was[0].old)
+        else:
+            was = self.were.get((entry.id, "text"), ())
+            text = self._now(was[-1].new if was else text, was)
         name = self.say(ENTRIES.get(entry.kind, entry.kind))
         return f"{name}：{text}" if text else name
 
@@ -373,13 +397,6 @@ class _Writer:
         ]
         joint = "、" if self.language is Language.ZH else ", "
         return joint.join([*([self.incident.place] if self.incident.place else []), *names])
-
-
-def _money(entry: IncidentEntry) -> tuple[str, str]:
-    """The amount and its currency; nothing where it was written in words alone."""
-    if entry.amount is None:
-        return "", ""
-    return f"{incident_costs.amount_of(entry):,.2f}", entry.currency or ""
 
 
 def _late(row: IncidentStep) -> bool:

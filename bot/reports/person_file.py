@@ -22,7 +22,7 @@ from bot.reports.spreadsheet import watermarked
 from bot.services import contacts
 from bot.services.centre import Centre
 from bot.services.i18n import N_, label, text
-from bot.services.records import erasure
+from bot.services.records import corrections, erasure
 from store.db import vault_of
 from store.tables import (
     Address,
@@ -247,11 +247,11 @@ class _Reader:
     def answers(self) -> Section:
         rows = self.session.scalars(
             select(Answer).where(Answer.callback_id.in_(self.who.callbacks)).order_by(Answer.id)
-        )
+        ).all()
         return self._section(
             N_("回访的回答"),
             (WHEN, ("question", N_("问题")), ("answer", N_("回答")), ("score", N_("评分"))),
-            ((row.at, row.question, row.answer, row.score) for row in rows),
+            ((g.row.at, g.row.question, g.text, g.score) for g in corrections.answers(self.session, rows)),
         )
 
     def sent(self) -> Section:

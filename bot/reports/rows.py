@@ -33,7 +33,8 @@ class Row:
     """One callback. Instants are UTC; `attempt` is the last one's number, `rang` how many reached a telephone.
 
     `plan` is its id; `day` is the centre's day it was owed on. `answers` by question, the latest of each; None stands
-    for one that is hidden from this reader. `scores` are those of the service alone. `recording` is where the console
+    for one that is hidden from this reader, and `corrected` holds what was written first of those that were corrected.
+    `scores` are those of the service alone. `recording` is where the console
     keeps what was said: the recording's file, or the written conversation where none was recorded; "" where nobody
     talked.
     """
@@ -57,6 +58,7 @@ class Row:
     state: CallbackState
     result: Disposition | None
     answers: Mapping[str, str | None]
+    corrected: Mapping[str, str]
     scores: Mapping[str, int]
     remarks: str
     agent: str

@@ -105,9 +105,17 @@ class Wording:
             return "—"
         return f"{measure.share:.2f}" if figure is Figure.SATISFACTION else f"{measure.share:.1%}"
 
-    def answer(self, given: str | None) -> str:
+    def answer(self, row: Row, question: str) -> str:
+        """What somebody answered; where it was corrected, with what was written first."""
+        given = row.answers.get(question, "")
         if given is None:
             return self.text(HIDDEN)
+        if question in row.corrected:
+            first = self._said(row.corrected[question])
+            return self.text(N_("%(new)s（更正，原为：%(old)s）"), new=self._said(given), old=first)
+        return self._said(given)
+
+    def _said(self, given: str) -> str:
         return {"yes": self.text(N_("是")), "no": self.text(N_("否"))}.get(given, given)
 
     def cell(self, row: Row, column: str) -> str | int | datetime | None:
@@ -181,7 +189,7 @@ def _details(book: Any, report: FollowUps, words: Wording, styles: Mapping[str, 
         sheet.write_string(0, at, head, styles["head"])
     for line, row in enumerate(report.rows, start=1):
         cells = [words.cell(row, column) for column, _, _ in COLUMNS]
-        cells += [words.answer(row.answers[name]) if name in row.answers else "" for name in report.questions]
+        cells += [words.answer(row, name) for name in report.questions]
         for at, cell in enumerate(cells):
             _write(sheet, line, at, cell, styles)
     sheet.freeze_panes(1, 2)
@@ -311,7 +319,7 @@ def as_csv(report: FollowUps, words: Wording) -> bytes:
     writer.writerow([_harmless(head) for head in heads])
     for row in report.rows:
         cells = [words.cell(row, column) for column, _, _ in COLUMNS]
-        cells += [words.answer(row.answers[name]) if name in row.answers else "" for name in report.questions]
+        cells += [words.answer(row, name) for name in report.questions]
         writer.writerow([_harmless(_plain(cell)) for cell in cells])
     return out.getvalue().encode("utf-8-sig")
 

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from bot.reports import exporting
 from bot.services.staffing.staff import by_username
-from store.tables import AuditEntry, Export, ExportState, IncidentEntry
+from store.tables import AuditEntry, Export, ExportState, Incident, IncidentEntry
 from tests.fakes.house import House
 from tests.fakes.people import Colleague
 from tests.fakes.records import Outage, Talk
@@ -29,6 +29,7 @@ def outage(session: Session, house: House) -> int:
     assert leader is not None
     made = Outage(session, Talk(session, "lin", at), at, leader.id)
     session.add(IncidentEntry(incident_id=made.id, kind="note", text=f"回{PHONE}", at=at))
+    session.get_one(Incident, made.id).facts = {"authorities": {"loss": "3000元"}}
     return made.id
 
 
@@ -93,3 +94,17 @@ async def test_the_recipients_are_asked_for_from_the_announcements_page(house: H
     page = await leader.sees("/console/privacy?kind=recipients")
     assert "哪一次公告" in page
     assert 'value="phone"' in page
+
+
+async def test_a_figure_of_a_closed_incident_is_struck_and_stays_legible(house: House) -> None:
+    incident_id = house.centre.db.write_now(lambda s: outage(s, house))
+    at = f"/console/incidents/{incident_id}"
+    supervisor = await comes(house, "supervisor")
+    page = await supervisor.sees(at)
+    assert 'name="field" value="authorities.loss"' in page
+    right = {"subject": "incident", "subject_id": str(incident_id), "field": "authorities.loss", "new": "3500元"}
+    answer = await supervisor.does("/console/privacy/corrections", on=at, back=at, why="核对票据", **right)
+    assert answer.headers["location"] == f"{at}?said=corrected"
+    page = await supervisor.sees(at)
+    assert "3000元</s>3500元" in page
+    assert "核对票据" in page

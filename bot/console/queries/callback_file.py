@@ -16,7 +16,7 @@ from bot.services.permissions import Function, Grant
 from bot.services.plans import followups
 from bot.services.plans.next_steps import OPEN
 from bot.services.records import corrections
-from bot.services.records.corrections import Was
+from bot.services.records.corrections import Given, Was
 from bot.services.staffing.staff import SignedIn
 from store.tables import (
     Address,
@@ -112,15 +112,14 @@ def _answers(session: Session, callback_id: int, health: bool) -> tuple[Said, ..
     rows: Sequence[Answer] = session.scalars(
         select(Answer).where(Answer.callback_id == callback_id).order_by(Answer.id)
     ).all()
-    were = corrections.history(session, "answer", [a.id for a in rows])
 
-    def said(a: Answer) -> Said:
+    def said(given: Given) -> Said:
+        a = given.row
         if not health and followups.is_health(a.question):
-            return Said(a.question, None, a.score, a.at, a.id)
-        was = were.get((a.id, "answer"), ())
-        return Said(a.question, was[-1].new if was else a.answer, a.score, a.at, a.id, was)
+            return Said(a.question, None, given.score, a.at, a.id)
+        return Said(a.question, given.text, given.score, a.at, a.id, given.was)
 
-    return tuple(said(a) for a in rows)
+    return tuple(said(given) for given in corrections.answers(session, rows))
 
 
 def _name(session: Session, staff_id: int | None) -> str | None:

@@ -20,6 +20,7 @@ from bot.services.centre import Centre
 from bot.services.incidents import customer_reports, incident_record, incident_steps, incidents, recovery, seats
 from bot.services.incidents.incident_costs import Costs, costs_of
 from bot.services.incidents.incident_file import KNOWN
+from bot.services.incidents.incident_record import FORMS
 from bot.services.records import corrections
 from bot.services.records.corrections import Was
 from store.tables import (
@@ -108,6 +109,14 @@ class IncidentFile:
     score: Score
     costs: Costs
     were: Mapping[tuple[int, str], tuple[Was, ...]]  # what its entries said before they were corrected
+    forms_were: Mapping[str, tuple[Was, ...]]  # and the parts of its forms, by form and part
+
+    @property
+    def filed(self) -> dict[str, str]:
+        """What the parts of its forms say, by the name a correction has for them."""
+        facts = self.incident.facts
+        parts = [(form, part) for form, parts in FORMS.items() for part in parts]
+        return {f"{form}.{part}": facts[form][part] for form, part in parts if facts.get(form, {}).get(part)}
 
     @property
     def plans(self) -> list[tuple[str, list[StepRow]]]:
@@ -146,6 +155,7 @@ def incident_file(session: Session, centre: Centre, incident_id: int) -> Inciden
         score(incident_steps.standing(row.step) for row in plan),
         costs_of(session, incident_id),
         corrections.history(session, "incident_entry", [entry.id for entry, _ in entries]),
+        {part: was for (_, part), was in corrections.history(session, "incident", [incident_id]).items()},
     )
 
 

@@ -1,31 +1,47 @@
 """What an incident cost: staff, material and equipment as figures, each with what it was for; recovered material counts
-against it (REQ-F53)."""
+against it (REQ-F53). What was entered wrongly may be corrected, and then the corrected figure counts (REQ-G02)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from bot.core.money import hundredths
 from bot.services.centre import Centre
 from bot.services.incidents.incident_file import IncidentRefusedError, allow, lock
 from bot.services.permissions import Function
+from bot.services.records import corrections
+from bot.services.records.corrections import Was
 from store.db import touch
 from store.tables import IncidentEntry
 
 KIND = "cost"
-MOST = Decimal(10) ** 10
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """One entry as it stands; `amount` in hundredths of its currency, None where it was written in words alone. `was`
+    and `text_was` are what stood there before it was corrected."""
+
+    id: int
+    at: datetime
+    staff_id: int | None
+    text: str
+    text_was: tuple[Was, ...]
+    amount: int | None
+    currency: str | None
+    was: tuple[Was, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Costs:
     """The entries in order, and what they come to, by currency."""
 
-    entries: tuple[IncidentEntry, ...]
+    entries: tuple[Cost, ...]
     sums: tuple[tuple[str, Decimal], ...]
 
 
@@ -43,6 +59,10 @@ def add(
     allow(session, staff_id, Function.OPEN_INCIDENT)
     if not what.strip():
         raise IncidentRefusedError("text_empty")
+    try:
+        figure = hundredths(amount)
+    except ValueError:
+        raise IncidentRefusedError("number_bad") from None
     incident = lock(session, incident_id)
     session.add(
         IncidentEntry(
@@ -51,43 +71,37 @@ def add(
             kind=KIND,
             text=what.strip()[:400],
             at=now,
-            amount=_hundredths(amount),
+            amount=figure,
             currency=centre.library.current.policies.broadcast.currency,
         )
     )
     touch(session, f"incident:{incident.id}", "incidents")
 
 
-def _hundredths(written: str) -> int:
-    try:
-        amount = Decimal(written.strip().replace(",", "").replace("，", "").replace("－", "-"))
-    except InvalidOperation:
-        raise IncidentRefusedError("number_bad") from None
-    if not amount.is_finite() or not amount or abs(amount) >= MOST or amount != round(amount, 2):
-        raise IncidentRefusedError("number_bad")
-    return int(amount * 100)
-
-
-def of(entries: Sequence[IncidentEntry]) -> Costs:
-    """The costs among an incident's entries; those written in words alone are listed and add nothing."""
-    costs = tuple(each for each in entries if each.kind == KIND)
-    sums: dict[str, Decimal] = {}
-    for each in costs:
-        if each.amount is not None and each.currency is not None:
-            sums[each.currency] = sums.get(each.currency, Decimal(0)) + amount_of(each)
-    return Costs(costs, tuple(sums.items()))
-
-
-def amount_of(entry: IncidentEntry) -> Decimal:
-    """In whole units of its currency, with two places."""
-    return Decimal(entry.amount or 0).scaleb(-2).quantize(Decimal("0.01"))
-
-
 def costs_of(session: Session, incident_id: int) -> Costs:
-    """What an incident cost so far."""
+    """What an incident cost so far; entries in words alone are listed and add nothing."""
     rows = session.scalars(
         select(IncidentEntry)
         .where(IncidentEntry.incident_id == incident_id, IncidentEntry.kind == KIND)
         .order_by(IncidentEntry.id)
     ).all()
-    return of(rows)
+    were = corrections.history(session, "incident_entry", [row.id for row in rows])
+    costs = tuple(_standing(row, were.get((row.id, "text"), ()), were.get((row.id, "amount"), ())) for row in rows)
+    sums: dict[str, Decimal] = {}
+    for each in costs:
+        if each.amount is not None and each.currency is not None:
+            sums[each.currency] = sums.get(each.currency, Decimal(0)) + Decimal(each.amount).scaleb(-2)
+    return Costs(costs, tuple(sums.items()))
+
+
+def _standing(row: IncidentEntry, text_was: tuple[Was, ...], was: tuple[Was, ...]) -> Cost:
+    return Cost(
+        row.id,
+        row.at,
+        row.staff_id,
+        text_was[-1].new if text_was else row.text,
+        text_was,
+        hundredths(was[-1].new) if was else row.amount,
+        row.currency,
+        was,
+    )

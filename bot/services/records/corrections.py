@@ -15,17 +15,21 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from bot.core import money
 from bot.core.redaction import without_addresses
 from bot.core.words import Role
 from bot.services import audit, contacts
 from bot.services.escalation import alerts
 from bot.services.i18n import N_
+from bot.services.incidents.incident_record import FORMS
 from bot.services.permissions import Function, Grant
+from bot.services.plans.followups import LOW, LOW_SCORE
 from bot.services.records.locked import is_locked
 from bot.services.refusal import NotFoundError, RefusedError
 from bot.services.staffing import staff as colleagues
 from bot.services.staffing.staff import SignedIn
 from store.db import touch, vault_of
+from store.many import among
 from store.tables import (
     Answer,
     Archivable,
@@ -49,18 +53,22 @@ FIELDS: Mapping[str, Mapping[str, str]] = {
     "case": {"subject": N_("内容"), "feedback": N_("反馈结果")},
     "case_note": {"text": N_("工单经过")},
     "answer": {"answer": N_("回访的回答")},
-    "incident_entry": {"text": N_("事件经过")},
+    "incident": {f"{form}.{field}": name for form, fields in FORMS.items() for field, name in fields.items()},
+    "incident_entry": {"text": N_("事件经过"), "amount": N_("金额")},
 }
-"""What may be corrected, by kind of record."""
+"""What may be corrected, by kind of record; reports are worked out of these each time they are read. An incident's
+fields are the parts of its forms, by form and field."""
 SMALL = frozenset({("contact", "name"), ("contact", "title"), ("case", "subject")})
 TABLES: Mapping[str, Any] = {
     "contact": Contact,
     "case": Case,
     "case_note": CaseNote,
     "answer": Answer,
+    "incident": Incident,
     "incident_entry": IncidentEntry,
 }
 APPEND_ONLY = frozenset({"case_note", "answer", "incident_entry"})
+SCALE = ("1", "2", "3", "4", "5")  # of a questionnaire (REQ-C12)
 PROPOSED = N_("%(name)s提出更正，请看一看。")
 
 
@@ -94,8 +102,8 @@ def correct(
     now: datetime,
 ) -> CorrectionState:
     """Corrects a field, or proposes it where the person may not. Raises RefusedError, NotFoundError."""
-    new, why = new.strip()[:LONGEST], why.strip()[:LONGEST]
     old = value_of(session, subject, subject_id, field)
+    new, why = _written(session, subject, subject_id, field, new.strip()[:LONGEST]), why.strip()[:LONGEST]
     if not why:
         raise RefusedError("reason_missing")
     if not new or new == old:
@@ -132,6 +140,22 @@ def correct(
     return CorrectionState.PROPOSED
 
 
+def _written(session: Session, subject: str, subject_id: int, field: str, new: str) -> str:
+    """A figure as figures are written; anything else as it is. Raises RefusedError where a figure is none."""
+    row = session.get_one(TABLES[subject], subject_id)
+    match row:
+        case IncidentEntry() if field == "amount":
+            if row.amount is None:
+                raise NotFoundError
+            try:
+                return money.shown(money.hundredths(new))
+            except ValueError:
+                raise RefusedError("number_bad") from None
+        case Answer() if row.score is not None and new not in SCALE:
+            raise RefusedError("correction_score")
+    return new
+
+
 def _not_archived(session: Session, subject: str, subject_id: int) -> None:
     """What lies in the archive changes by request there (REQ-G06)."""
     row = session.get_one(TABLES[subject], subject_id)
@@ -142,6 +166,8 @@ def _not_archived(session: Session, subject: str, subject_id: int) -> None:
             lies = is_locked(session, Archivable.CASE, row.case_id)
         case Answer():
             lies = is_locked(session, Archivable.CALLBACK, row.callback_id)
+        case Incident():
+            lies = is_locked(session, Archivable.INCIDENT, row.id)
         case IncidentEntry():
             lies = is_locked(session, Archivable.INCIDENT, row.incident_id)
         case _:
@@ -178,15 +204,34 @@ def _write(session: Session, row: Correction, old: str, new: str, now: datetime)
     if row.subject == "contact":
         contacts.learn(session, row.subject_id, {row.field: new}, now=now, staff_id=row.decided_by, why=row.why)
     else:
-        if row.subject not in APPEND_ONLY:
+        if row.subject == "incident":
+            _enter(session.get_one(Incident, row.subject_id, with_for_update=True), row.field, new)
+        elif row.subject not in APPEND_ONLY:
             setattr(session.get_one(TABLES[row.subject], row.subject_id), row.field, _kept(row.field, new))
         audit.revise(
             session, row.subject, row.subject_id, row.field, old, new, now=now, staff_id=row.decided_by, why=row.why
         )
+        session.flush()
+    if row.subject == "answer":
+        _flag(session, session.get_one(Answer, row.subject_id).callback_id)
     audit.record(
         session, "correction.make", row.subject, row.subject_id, now=now, staff_id=row.decided_by, field=row.field
     )
     touch(session, "floor")
+
+
+def _enter(incident: Incident, field: str, new: str) -> None:
+    form, _, part = field.partition(".")
+    incident.facts = {**incident.facts, form: {**incident.facts.get(form, {}), part: new}}
+    incident.revision += 1
+
+
+def _flag(session: Session, callback_id: int) -> None:
+    """A follow-up counts as badly rated while one of its scores, as it stands, is low."""
+    callback = session.get_one(Callback, callback_id, with_for_update=True)
+    rows = session.scalars(select(Answer).where(Answer.callback_id == callback_id).order_by(Answer.id)).all()
+    low = any(each.score is not None and each.score <= LOW_SCORE for each in answers(session, rows))
+    callback.flags = sorted({*callback.flags, LOW} if low else {*callback.flags} - {LOW})
 
 
 def _kept(field: str, new: str) -> str:
@@ -202,6 +247,11 @@ def value_of(session: Session, subject: str, subject_id: int, field: str) -> str
         return contacts.unit_of(session, row) or ""
     if subject in APPEND_ONLY and (made := history(session, subject, [subject_id]).get((subject_id, field))):
         return made[-1].new
+    if isinstance(row, Incident):
+        form, _, part = field.partition(".")
+        return str(row.facts.get(form, {}).get(part, ""))
+    if (subject, field) == ("incident_entry", "amount"):
+        return money.shown(row.amount) if row.amount is not None else ""
     return str(getattr(row, field) or "")
 
 
@@ -214,7 +264,7 @@ def history(
     rows = session.execute(
         select(Revision, Staff.name)
         .outerjoin(Staff, Staff.id == Revision.staff_id)
-        .where(Revision.subject == subject, Revision.subject_id.in_(list(ids)), Revision.field.in_(list(fields)))
+        .where(Revision.subject == subject, among(Revision.subject_id, list(ids)), Revision.field.in_(list(fields)))
         .order_by(Revision.id)
     )
 
@@ -229,6 +279,28 @@ def history(
         was = Was(shown(row.old), shown(row.new), who, row.why, row.at)
         found.setdefault((row.subject_id, row.field), []).append(was)
     return {key: tuple(each) for key, each in found.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """An answer of a questionnaire as it stands: `text` and `score` are what counts, `was` what was corrected."""
+
+    row: Answer
+    text: str
+    score: int | None
+    was: tuple[Was, ...]
+
+
+def answers(session: Session, rows: Sequence[Answer]) -> list[Given]:
+    """These answers as they stand, in the same order."""
+    were = history(session, "answer", [row.id for row in rows])
+    found = []
+    for row in rows:
+        was = were.get((row.id, "answer"), ())
+        text = was[-1].new if was else row.answer
+        score = int(text) if was and row.score is not None and text in SCALE else row.score
+        found.append(Given(row, text, score, was))
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +338,8 @@ def link_of(session: Session, row: Correction) -> str:
             return f"/console/cases/{session.get_one(CaseNote, row.subject_id).case_id}"
         case "answer":
             return f"/console/callbacks/{session.get_one(Answer, row.subject_id).callback_id}"
+        case "incident":
+            return f"/console/incidents/{row.subject_id}"
         case _:
             return f"/console/incidents/{session.get_one(IncidentEntry, row.subject_id).incident_id}"
 
@@ -280,6 +354,8 @@ def own_matter(session: Session, subject: str, subject_id: int, staff_id: int) -
             return session.get_one(Case, row.case_id).staff_id == staff_id
         case Answer():
             return staff_id in (session.get_one(Callback, row.callback_id).staff_id,)
+        case Incident():
+            return row.owner_id == staff_id
         case IncidentEntry():
             return session.get_one(Incident, row.incident_id).owner_id == staff_id or row.staff_id == staff_id
     return row is not None

@@ -19,6 +19,7 @@ from bot.services.i18n import N_, text
 from bot.services.plans import followups, imports, visit_lists
 from bot.services.plans.followups import TOLD
 from bot.services.plans.planning import Occurrence
+from bot.services.records import corrections
 from bot.web.api.contacts import Zone
 from bot.web.api.door import (
     After,
@@ -371,8 +372,8 @@ def _callback(session: Session, callback: Callback) -> CallbackShown:
             for a in attempts
         ],
         answers=[
-            Said(question=a.question, answer=a.answer, score=a.score, at=a.at)
-            for a in answers
-            if not followups.is_health(a.question)
+            Said(question=given.row.question, answer=given.text, score=given.score, at=given.row.at)
+            for given in corrections.answers(session, answers)
+            if not followups.is_health(given.row.question)
         ],
     )
