@@ -12,6 +12,7 @@ from pathlib import Path
 
 import structlog
 from fastapi import FastAPI
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from bot.channels import telegram
 from bot.channels.carrier import Carrier
@@ -128,6 +129,8 @@ def create_app(centre: Centre, *, heartbeat: bool = True) -> FastAPI:
         centre.db.close()
 
     app = FastAPI(title="Hotline", version="0.1.0", lifespan=life, docs_url=None, redoc_url=None)
+    if centre.settings.trusted_proxies:
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(centre.settings.trusted_proxies))
     app.state.centre = centre
     poller = _telegram(centre)
     app.state.telegram = poller

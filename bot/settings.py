@@ -11,6 +11,7 @@ import re
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
@@ -61,6 +62,7 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=1, le=65535)
     processes: int = Field(default=1, ge=1, le=64)
     public_url: AnyHttpUrl | None = None
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = ()
     secret: SecretStr = SecretStr("")
     api_token: SecretStr = SecretStr("")
     packs: Annotated[frozenset[str], NoDecode] = frozenset(PACKS)
@@ -80,6 +82,20 @@ class Settings(BaseSettings):
     twilio_number: str = ""
     twilio_api: AnyHttpUrl = AnyHttpUrl("https://api.twilio.com")
     rehearsal: Rehearsal | None = Field(default=None, exclude=True)
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _networks(cls, value: object) -> object:
+        """Addresses or networks, by commas; "*" would believe anybody."""
+        if not isinstance(value, str):
+            return value
+        named = tuple(part.strip() for part in value.split(",") if part.strip())
+        for each in named:
+            try:
+                ip_network(each)
+            except ValueError as error:
+                raise ValueError(f"{each!r} is no address or network, such as 10.0.0.5 or 10.0.0.0/24") from error
+        return named
 
     @field_validator("packs", mode="before")
     @classmethod

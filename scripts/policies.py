@@ -301,6 +301,8 @@ def _figure_faults(policies: Policies) -> Iterator[Fault]:
         ("calls", "failures"): policies.calls.failures,
         ("facts", "timeout"): policies.facts.timeout.total_seconds(),
     }
+    if policies.chat.per_network is not None:
+        positive["chat", "per_network"] = policies.chat.per_network
     if policies.calls.at_once is not None:
         positive["calls", "at_once"] = policies.calls.at_once
     for channel in ChannelName:

@@ -45,6 +45,15 @@ def test_an_encoder_and_its_model_belong_together(given: dict[str, str], monkeyp
         load_settings()
 
 
+def test_only_addresses_and_networks_are_trusted_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOTLINE_TRUSTED_PROXIES", "10.0.0.5, 10.1.0.0/16,fd00::/8")
+    assert load_settings().trusted_proxies == ("10.0.0.5", "10.1.0.0/16", "fd00::/8")
+    for wrong in ("*", "proxy.example", "10.0.0.5/8"):
+        monkeypatch.setenv("HOTLINE_TRUSTED_PROXIES", wrong)
+        with pytest.raises(SettingsError, match=r"HOTLINE_TRUSTED_PROXIES.*no address or network"):
+            load_settings()
+
+
 def test_several_processes_need_postgresql(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOTLINE_PROCESSES", "2")
     with pytest.raises(SettingsError, match=r"HOTLINE_PROCESSES.*PostgreSQL"):

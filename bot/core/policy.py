@@ -329,7 +329,8 @@ class Chat:
     """The bot's manners: lengths in characters, confidences 0..1 (REQ-B05, REQ-B06, REQ-D10).
 
     A confidence under `understand` is not understood; two intents nearer than `clarify` get a question with buttons;
-    after `misses` messages not understood a person takes over.
+    after `misses` messages not understood a person takes over. `per_network`: so much a second is taken in the web chat
+    from one network address, whoever is behind it (None: any number).
     """
 
     split_at: int
@@ -340,6 +341,7 @@ class Chat:
     understand: float
     clarify: float
     misses: int
+    per_network: float | None
 
 
 @dataclass(frozen=True, slots=True)

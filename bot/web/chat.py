@@ -27,11 +27,12 @@ from bot.services.centre import Centre
 from bot.services.conversation import asides, chat_links, inbox, webchat
 from bot.services.conversation.conversations import MAX_TEXT
 from bot.services.conversation.webchat import START, ChatLine, Place, Present
-from bot.services.delivery.pace import PerAddress
+from bot.services.delivery.pace import Bound, PerAddress
 from bot.services.facts import facts
 from bot.services.i18n import N_
 from bot.web import i18n
 from bot.web.bodies import read_at_most
+from bot.web.networks import network_of
 
 router = APIRouter(include_in_schema=False)
 COOKIE = "hotline_chat"
@@ -45,6 +46,7 @@ LOOK_AGAIN = 25.0  # seconds without a wake-up after which the stream looks by i
 PROBLEMS: Mapping[str, tuple[int, str]] = {
     "too_long": (413, N_("这条消息太长了，请分成几条、每条四千字以内发给我们。")),
     "too_fast": (429, N_("您发得太快了，请稍等片刻再发。")),
+    "network_busy": (429, N_("您所在的网络现在发来的消息太多，请稍等。您写的内容还在，过几秒会自动再发。")),
     "empty": (422, N_("请先写点内容。")),
     "malformed": (422, N_("这条消息没能看懂，请刷新页面再试。")),
     "file_too_large": (413, asides.ASIDES["media_too_large"]),
@@ -86,6 +88,8 @@ async def open_chat(request: Request) -> Response:
     token = visitor(request)
     if token is None or OURS not in request.headers:
         return problem(request, "no_visitor")
+    if why := await too_much(request):
+        return problem(request, why)
     language: Language = request.app.state.look.language(request)
     now = centre.clock.now()
     await facts.write(centre, lambda session: webchat.welcome(session, centre, token, language, now))
@@ -99,6 +103,8 @@ async def join(request: Request) -> Response:
     token, body = visitor(request), await read_at_most(request, MAX_BODY)
     if token is None or OURS not in request.headers:
         return problem(request, "no_visitor")
+    if why := await too_much(request):
+        return problem(request, why)
     try:
         go = str(json.loads(body or b"")["go"])
     except (ValueError, RecursionError, TypeError, KeyError):
@@ -129,9 +135,8 @@ async def send(request: Request) -> Response:
     text, client, payload = message
     if not text.strip():
         return problem(request, "empty")
-    limiter: PerAddress = request.app.state.chat_limiter
-    if not await limiter.allows(token, centre.library.current.policies):
-        return problem(request, "too_fast")
+    if why := await too_much(request, token):
+        return problem(request, why)
     incoming = Incoming(
         channel=ChannelName.WEBCHAT,
         address=token,
@@ -293,6 +298,19 @@ def _message(body: bytes) -> tuple[str, str, str | None] | None:
     if payload is not None and (not isinstance(payload, str) or len(payload) > 500):
         return None
     return text, client, payload
+
+
+async def too_much(request: Request, token: str = "") -> str | None:
+    """The problem of who asks too often: a visitor, or all from one network, for a cookie is soon thrown away. None:
+    once more is all right, and counted."""
+    centre: Centre = request.app.state.centre
+    policies = centre.library.current.policies
+    visitors: PerAddress = request.app.state.chat_limiter
+    if token and not await visitors.allows(token, policies):
+        return "too_fast"
+    networks: Bound = request.app.state.network_limiter
+    network = centre.db.vault.blind("network", network_of(request))
+    return None if await networks.allows(network, policies.chat.per_network) else "network_busy"
 
 
 def visitor(request: Request) -> str | None:

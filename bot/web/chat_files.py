@@ -9,8 +9,7 @@ from bot.core.media import mark
 from bot.core.words import ChannelName, Incoming
 from bot.services.centre import Centre
 from bot.services.conversation import inbox, media, webchat
-from bot.services.delivery.pace import PerAddress
-from bot.web.chat import CLIENT_ID, OURS, chosen, problem, spoken, visitor
+from bot.web.chat import CLIENT_ID, OURS, chosen, problem, spoken, too_much, visitor
 from bot.web.files import OURS_ALONE, hand_over
 from bot.web.uploads import Upload, UploadRefusedError, upload
 
@@ -24,9 +23,8 @@ async def send(request: Request) -> Response:
     token = visitor(request)
     if token is None or OURS not in request.headers:
         return problem(request, "no_visitor")
-    limiter: PerAddress = request.app.state.chat_limiter
-    if not await limiter.allows(token, centre.library.current.policies):
-        return problem(request, "too_fast")
+    if why := await too_much(request, token):
+        return problem(request, why)
     try:
         async with upload(request) as given:
             return await _take(request, centre, token, given)

@@ -13,7 +13,7 @@ from bot.console.door import visitor
 from bot.core.words import ChannelName
 from bot.services.calls.switchboard import Desk
 from bot.services.centre import Centre
-from bot.services.delivery.pace import PerAddress
+from bot.services.delivery.pace import Bound, PerAddress
 from bot.web import api, chat, chat_files, docs, files, health, look, notices, pages, phone, rest, webhooks
 
 
@@ -37,6 +37,7 @@ def mount(app: FastAPI, centre: Centre) -> None:
     look.Look(centre).install(app)
     app.state.rest_limiter = PerAddress(ChannelName.REST, centre.settings.redis_url)
     app.state.chat_limiter = PerAddress(ChannelName.WEBCHAT, centre.settings.redis_url)
+    app.state.network_limiter = Bound("chat network", centre.settings.redis_url)
     docs.install(app)
     app.router.routes.extend(_gathered(*DOORS).routes)
     if centre.settings.telegram and centre.settings.telegram_mode == "webhook":

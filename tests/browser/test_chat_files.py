@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.browser.conftest import NewPage
 from tests.browser.giving import PNG, drag, drop, paste
@@ -160,3 +160,22 @@ def test_it_can_be_seen(new_page: NewPage, tmp_path: Path, width: int, scheme: s
     chat.locator(SENT).locator(".file img").click()
     expect(chat.locator("#picture")).to_be_visible()
     assert problems(chat) == []
+
+
+def test_what_is_too_much_for_a_network_is_kept_and_said_again(new_page: NewPage) -> None:
+    chat = open_chat(new_page, width=390, expects=LOST)
+    refused: list[str | None] = []
+
+    def door(route: Route) -> None:
+        if len(refused) == 2:
+            route.continue_()
+            return
+        refused.append(route.request.post_data)
+        route.fulfill(status=429, json={"error": "您所在的网络现在发来的消息太多", "code": "network_busy"})
+
+    chat.route("**/chat/messages*", door)
+    write(chat, "阀门一直滴水")
+    expect(chat.locator(".said.unsent .trouble")).to_contain_text("您所在的网络现在发来的消息太多")
+    expect(chat.locator(SENT, has_text="阀门一直滴水")).to_have_count(1)  # nobody pressed anything
+    expect(chat.locator(".trouble")).to_have_count(0)
+    assert refused[0] == refused[1]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import httpx
 import pytest
 
+from bot.app import create_app
 from bot.core.words import Author, Language
 from bot.services.conversation import webchat
 from bot.services.conversation.webchat import ChatLine
+from bot.services.delivery.pace import Bound
 from bot.web.chat import COOKIE, spoken
 from tests.fakes.house import House
 from tests.fakes.people import OURS
@@ -150,3 +153,62 @@ async def test_answers_follow_the_language_somebody_writes(house: House, visitor
     assert house.centre.db.read_now(lambda s: webchat.present(s, visitor.cookies[COOKIE])).conversation_id
     answers = [line.text for line in lines_of(house, visitor) if line.author is Author.BOT]
     assert all(spoken(answer) is Language.ZH for answer in answers)
+
+
+class Tight(Bound):
+    """Three a minute, whatever the policy says: within a minute and the next one never more than six."""
+
+    async def allows(self, whose: str, rate: float | None) -> bool:
+        assert rate
+        return await super().allows(whose, 3 / 60)
+
+
+async def newcomer(house: House, network: str, **headers: str) -> httpx.Response:
+    """Somebody without a cookie, at this address, opens the chat and says something."""
+    transport = httpx.ASGITransport(house.app, client=(network, 4711))
+    async with httpx.AsyncClient(transport=transport, base_url="http://hotline.test", headers=headers) as client:
+        await client.get("/chat")
+        return await send(client, text="你好")
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [("203.0.113.7", "203.0.113.8"), ("2001:db8:1:2::7", "2001:db8:1:3::7")],
+)
+async def test_a_cookie_thrown_away_is_no_way_around_the_bound(house: House, ours: str, theirs: str) -> None:
+    house.app.state.network_limiter = Tight("test")
+    refused = [answer for _ in range(7) if (answer := await newcomer(house, ours)).status_code == 429]
+    assert refused[0].json()["code"] == "network_busy"
+    assert "过几秒会自动再发" in refused[0].json()["error"]
+    english = await newcomer(house, ours, **{"accept-language": "en"})
+    assert english.status_code == 429
+    assert "goes out by itself" in english.json()["error"]
+    assert (await newcomer(house, theirs)).status_code == 200
+
+
+async def test_the_devices_of_one_ipv6_network_share_its_bound(house: House) -> None:
+    house.app.state.network_limiter = Tight("test")
+    answers = [await newcomer(house, f"2001:db8:1:2::{device}") for device in range(1, 8)]
+    assert 429 in [answer.status_code for answer in answers]
+
+
+async def test_who_opens_chat_after_chat_is_bound_too(house: House, visitor: httpx.AsyncClient) -> None:
+    house.app.state.network_limiter = Tight("test")
+    answers = [await visitor.post("/chat/open", headers=OURS) for _ in range(7)]
+    assert 429 in [answer.status_code for answer in answers]
+
+
+@pytest.mark.parametrize(
+    ("proxies", "told_apart"), [(("203.0.113.0/24",), True), (("198.51.100.1",), False), ((), False)]
+)
+async def test_only_a_trusted_proxy_is_believed_where_customers_are(
+    house: House, proxies: tuple[str, ...], told_apart: bool
+) -> None:
+    settings = house.centre.settings.model_copy(update={"trusted_proxies": proxies})
+    app = create_app(replace(house.centre, settings=settings), heartbeat=False)
+    app.state.network_limiter = Tight("test")
+    behind = replace(house, app=app)
+    answers = [
+        await newcomer(behind, "203.0.113.7", **{"x-forwarded-for": f"192.0.2.{number}"}) for number in range(1, 8)
+    ]
+    assert (429 not in [answer.status_code for answer in answers]) is told_apart

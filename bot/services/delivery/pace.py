@@ -138,23 +138,34 @@ class Pace:
         return self._rate(channel) / (1 if self._redis is not None else self.workers)
 
 
+class Bound:
+    """A rate that each keeps for themselves, of one kind of thing; where there is Redis, over all processes."""
+
+    def __init__(self, kind: str, redis_url: str = "") -> None:
+        self._kind = kind
+        self._shared = bool(redis_url)
+        self._limiter = FixedWindowRateLimiter(_storage(redis_url))
+
+    async def allows(self, whose: str, rate: float | None) -> bool:
+        """Whether one more of theirs may pass now, of so many a second (None: any number); it is counted."""
+        if rate is None:
+            return True
+        if self._shared:
+            return await asyncio.to_thread(self._limiter.hit, _item(rate), self._kind, whose)
+        return self._limiter.hit(_item(rate), self._kind, whose)
+
+
 class PerAddress:
     """A rate each address keeps for itself, such as one REST sender's (policy `rates.<channel>.per_address`)."""
 
     def __init__(self, channel: ChannelName, redis_url: str = "") -> None:
         self._channel = channel
-        self._shared = bool(redis_url)
-        self._limiter = FixedWindowRateLimiter(_storage(redis_url))
+        self._bound = Bound(channel.value, redis_url)
 
     async def allows(self, address: str, policies: Policies) -> bool:
         """Whether one more may pass now; it is counted."""
         rate = policies.rates.get(self._channel)
-        if rate is None or rate.per_address is None:
-            return True
-        item = _item(rate.per_address)
-        if self._shared:
-            return await asyncio.to_thread(self._limiter.hit, item, self._channel.value, address)
-        return self._limiter.hit(item, self._channel.value, address)
+        return await self._bound.allows(address, rate.per_address if rate else None)
 
 
 def _item(rate: float) -> RateLimitItem:

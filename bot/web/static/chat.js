@@ -204,7 +204,8 @@ async function post(item) {
       : await fetch(`/chat/messages${location.search}`, { method: "POST", headers, body: JSON.stringify(item.unsent) });
     if (!answer.ok) {
       const { error, code } = await answer.json().catch(() => ({}));
-      trouble(item, error, code === "too_fast" || answer.status >= 500);
+      trouble(item, error, answer.status === TOO_MANY || answer.status >= 500);
+      if (answer.status === TOO_MANY) sayLater(item);
     } else {
       item.classList.remove("unsent");
       item.querySelector("progress")?.remove();
@@ -214,6 +215,13 @@ async function post(item) {
   } finally {
     item.busy = false;
   }
+}
+
+// Too much at once, from here or from this network: it is said again by itself, later and later.
+const TOO_MANY = 429;
+function sayLater(item) {
+  item.tries = (item.tries ?? 0) + 1;
+  setTimeout(() => { if (item.querySelector(".trouble")) post(item); }, Math.min(60, 2 ** item.tries) * (1000 + Math.random() * 1000));
 }
 
 function trouble(item, reason, again) {
@@ -288,7 +296,7 @@ async function join() {
   const here = new URL(location.href), go = here.searchParams.get("go");
   if (!go) return;
   const answer = await fetch("/chat/join", { method: "POST", headers, body: JSON.stringify({ go }) });
-  if (answer.status >= 500) throw new Error("later");
+  if (answer.status === TOO_MANY || answer.status >= 500) throw new Error("later");
   here.searchParams.delete("go");
   history.replaceState(null, "", here);
   if (answer.ok) return;
@@ -301,7 +309,8 @@ async function join() {
 async function begin() {
   try {
     await join();
-    await fetch(`/chat/open${location.search}`, { method: "POST", headers });
+    const answer = await fetch(`/chat/open${location.search}`, { method: "POST", headers });
+    if (answer.status === TOO_MANY) throw new Error("later");
   } catch {
     status.textContent = say.lost;
     setTimeout(begin, 3000);
