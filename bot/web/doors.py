@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import cache
 
 from fastapi import APIRouter, Depends, FastAPI
-from fastapi.params import Depends as Asked
 
 from bot.channels.voice import VoiceChannel
 from bot.console import routes as console
@@ -18,17 +17,22 @@ from bot.web import api, chat, chat_files, docs, files, health, look, notices, p
 
 
 @cache
-def _gathered(*routers: APIRouter, dependencies: tuple[Asked, ...] = ()) -> APIRouter:
-    """One router of several. FastAPI works out once what each route of a router asks for, and keeps it there: gathered
-    here, that is once in a process that serves, not once an application, and never for a command that does not."""
-    gathered = APIRouter(dependencies=[*dependencies])
-    for router in routers:
-        gathered.include_router(router)
+def _doors() -> APIRouter:
+    """Those of every house, in one router. FastAPI works out once what each route of a router asks for, and keeps it
+    there: gathered here, that is once in a process that serves, not once an application, and never for a command that
+    does not."""
+    gathered = APIRouter()
+    for door in (health, pages, notices, chat, chat_files, files, rest, api, console):
+        gathered.include_router(door.router)
     return gathered
 
 
-DOORS = tuple(door.router for door in (health, pages, notices, chat, chat_files, files, rest, api, console))
-STAFF_ONLY = (Depends(visitor),)
+@cache
+def _phone() -> APIRouter:
+    """The sandbox phone, for the staff."""
+    gathered = APIRouter(dependencies=[Depends(visitor)])
+    gathered.include_router(phone.router)
+    return gathered
 
 
 def mount(app: FastAPI, centre: Centre) -> None:
@@ -39,7 +43,7 @@ def mount(app: FastAPI, centre: Centre) -> None:
     app.state.chat_limiter = PerAddress(ChannelName.WEBCHAT, centre.settings.redis_url)
     app.state.network_limiter = Bound("chat network", centre.settings.redis_url)
     docs.install(app)
-    app.router.routes.extend(_gathered(*DOORS).routes)
+    app.router.routes.extend(_doors().routes)
     if centre.settings.telegram and centre.settings.telegram_mode == "webhook":
         app.include_router(webhooks.router)
     voice = centre.channels.get(ChannelName.VOICE)
@@ -48,4 +52,4 @@ def mount(app: FastAPI, centre: Centre) -> None:
         app.include_router(reports)
     app.state.has_phone = phone.in_use(centre)
     if app.state.has_phone:
-        app.router.routes.extend(_gathered(phone.router, dependencies=STAFF_ONLY).routes)
+        app.router.routes.extend(_phone().routes)
