@@ -36,7 +36,8 @@ class Contact(Base):
     title: Mapped[str] = mapped_column(String(40), default="")
     language: Mapped[Language] = mapped_column(words(Language), default=Language.ZH)
     timezone: Mapped[str] = mapped_column(String(64))
-    segments: Mapped[list[str]] = mapped_column(Json, default=list)
+    segments: Mapped[list[str]] = mapped_column(Json, default=list)  # classes that policies know
+    tags: Mapped[list[str]] = mapped_column(Json, default=list, server_default=text("'[]'"))  # staff's free labels
     building: Mapped[str | None] = mapped_column(String(40))
     unit_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
     vulnerable: Mapped[bool] = mapped_column(default=False)

@@ -1,4 +1,4 @@
-"""Whom an announcement is for, as its form says it: by place and segment, everybody, by conditions, or saved
+"""Whom an announcement is for, as its form says it: by place, segment and tag, everybody, by conditions, or saved
 (REQ-F32)."""
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from bot.console.incidents import split
 from bot.core.words import CaseKind, Language
+from bot.services import tags as labels
 from bot.services.announcements import saved_audiences
 from bot.services.announcements.audience import audience_of, known_buildings, known_segments, query_of
 from bot.services.centre import Centre
@@ -23,6 +24,7 @@ Days = Annotated[str, Form(pattern=r"^\d{0,4}$")]
 def query(
     mode: Annotated[str, Form(pattern="^(all|any)$")] = "all",
     q_segments: Names = None,
+    q_tags: Names = None,
     q_buildings: Line = "",
     q_units: Line = "",
     q_languages: Annotated[list[Language] | None, Form()] = None,
@@ -37,6 +39,7 @@ def query(
         mode,
         {
             "segments": q_segments or [],
+            "tags": q_tags or [],
             "buildings": split(q_buildings),
             "units": split(q_units),
             "languages": [each.value for each in q_languages or []],
@@ -57,10 +60,12 @@ def whom(
     buildings: Line = "",
     units: Line = "",
     segments: Names = None,
+    tags: Names = None,
     plans: Names = None,
     reporters: Annotated[bool, Form()] = False,
     without_buildings: Line = "",
     without_segments: Names = None,
+    without_tags: Names = None,
 ) -> dict[str, Any]:
     """Whom the form chooses."""
     if whom == "query":
@@ -70,11 +75,16 @@ def whom(
     return audience_of(
         split(buildings),
         segments or [],
+        tags=tags or [],
         everybody=whom == "everybody",
         units=split(units),
         plans=plans or [],
         reporters=incident if reporters else None,
-        without=[audience_of(split(without_buildings), []), audience_of([], without_segments or [])],
+        without=[
+            audience_of(split(without_buildings), []),
+            audience_of([], without_segments or []),
+            audience_of([], [], tags=without_tags or []),
+        ],
     )
 
 
@@ -87,6 +97,7 @@ def choices(session: Session, centre: Centre, audience: Mapping[str, Any]) -> di
     return {
         "buildings": known_buildings(session),
         "segments": known_segments(session),
+        "tags": labels.known(session),
         "plans": {key: plan.name for key, plan in sorted(centre.library.current.policies.plans.items())},
         "kinds": list(CaseKind),
         "languages": list(Language),

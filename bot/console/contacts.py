@@ -18,6 +18,7 @@ from bot.console.queries.timeline import timeline
 from bot.core.actions import STOP_SCOPES
 from bot.core.retention import HoldSubject
 from bot.services import audit, contacts
+from bot.services import tags as labels
 from bot.services.calls import callbacks
 from bot.services.permissions import Function
 from bot.services.records import privacy_requests, unmasking
@@ -53,6 +54,7 @@ async def show(request: Request, contact_id: int, staff: Staffed) -> Response:
             "looks": unmasking.looks(session, contact_id=people[0]) if oversees(staff) else (),
             "found": privacy_requests.listed(session, contact_id=people[0]),
             "consents": contacts.consent_history(session, people[0]),
+            "known_tags": labels.known(session),
             "erased_at": session.get_one(Contact, people[0]).erased_at,
         }
 
@@ -126,6 +128,32 @@ async def consent(
             scope=scope,
             granted=granted,
         )
+
+    return await change(request, f"/console/contacts/{contact_id}", work)
+
+
+@router.post("/{contact_id}/tags")
+async def tag(
+    request: Request, contact_id: int, staff: Handles, tags: Annotated[str, Form(max_length=400)] = ""
+) -> Response:
+    """Puts free labels on a customer."""
+
+    def work(session: Session, now: datetime) -> None:
+        session.get_one(Contact, contact_id)
+        labels.add(session, contact_id, tags, now=now, staff_id=staff.staff_id)
+
+    return await change(request, f"/console/contacts/{contact_id}", work)
+
+
+@router.post("/{contact_id}/tags/remove")
+async def untag(
+    request: Request, contact_id: int, staff: Handles, tag: Annotated[str, Form(max_length=100)] = ""
+) -> Response:
+    """Takes a label off a customer."""
+
+    def work(session: Session, now: datetime) -> None:
+        session.get_one(Contact, contact_id)
+        labels.remove(session, contact_id, tag, now=now, staff_id=staff.staff_id)
 
     return await change(request, f"/console/contacts/{contact_id}", work)
 

@@ -175,6 +175,8 @@ ACTIONS: Mapping[str, str] = {
     "case.open": N_("建立工单"),
     "contact.consent": N_("记录客户意愿"),
     "contact.learn": N_("更正客户资料"),
+    "contact.tag": N_("加标签"),
+    "contact.untag": N_("去掉标签"),
     "callback.book": N_("预约回电"),
     "callback.end": N_("结束回电"),
     "callback.cancel": N_("取消回电"),

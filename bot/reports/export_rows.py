@@ -39,6 +39,8 @@ def contacts_of(session: Session, export: Export) -> Table:
                 return label(export.language, person.language)
             case "segments":
                 return " / ".join(person.segments)
+            case "tags":
+                return " / ".join(person.tags)
             case "unit":
                 return contacts.unit_of(session, person) or ""
             case "phone":

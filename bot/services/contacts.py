@@ -141,7 +141,7 @@ def learn(
 ) -> None:
     """Writes what was learnt about a contact; what it replaces stays legible as a revision (REQ-G02).
 
-    `facts` may hold name, title, unit, language, timezone, segments, vulnerable, not_before, not_after.
+    `facts` may hold name, title, unit, language, timezone, segments, tags, vulnerable, not_before, not_after.
     """
     contact = session.get_one(Contact, contact_id)
     vault = vault_of(session)
@@ -279,6 +279,8 @@ def _join(session: Session, duplicate: Contact, into_id: int, staff_id: int, why
         facts["unit"] = unit_of(session, duplicate)
     if duplicate.vulnerable:
         facts["vulnerable"] = True
+    if new := [tag for tag in duplicate.tags if tag.casefold() not in {each.casefold() for each in into.tags}]:
+        facts["tags"] = [*into.tags, *new]
     learn(session, into_id, facts, now=now, staff_id=staff_id, why=why)
     known = consents(session, into_id)
     for scope, (granted, at) in consents(session, duplicate.id).items():

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from bot.core.search import MAX_QUERY, asked, holds
 from bot.core.words import Author, ChannelName
-from bot.services import contacts
+from bot.services import contacts, tags
 from bot.services.centre import Centre
 from store import search as index
 from store.tables import Case, Contact, Conversation, Message
@@ -107,7 +107,7 @@ def cases(session: Session, query: str, limit: int) -> list[int]:
 
 
 def people(session: Session, query: str, limit: int) -> list[int]:
-    """Contacts by whole telephone number or by a part of the name; whom a contact became stands for it."""
+    """Contacts by whole telephone number, by a tag or by a part of the name; whom a contact became stands for it."""
     query = query.strip()
     if not query:
         return []
@@ -117,9 +117,10 @@ def people(session: Session, query: str, limit: int) -> list[int]:
         address = None
     if address is not None and address.contact_id is not None:
         return [contacts.survivor(session, address.contact_id)]
-    fits = or_(*(column.ilike(_anywhere(query), escape="\\") for column in (Contact.name, Contact.title)))
-    named = select(Contact.id).where(Contact.merged_into_id.is_(None), fits).order_by(Contact.id.desc()).limit(limit)
-    return list(session.scalars(named))
+    named = (column.ilike(_anywhere(query), escape="\\") for column in (Contact.name, Contact.title))
+    fits = or_(*named, Contact.id.in_(tags.carried_by(session, query)))
+    found = select(Contact.id).where(Contact.merged_into_id.is_(None), fits).order_by(Contact.id.desc()).limit(limit)
+    return list(session.scalars(found))
 
 
 def _anywhere(text: str) -> str:

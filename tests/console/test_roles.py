@@ -81,6 +81,8 @@ TABLE: Mapping[str, frozenset[Role]] = {
         """,
         QUEUE: """
             POST /console/contacts/{contact_id}/consent
+            POST /console/contacts/{contact_id}/tags
+            POST /console/contacts/{contact_id}/tags/remove
             POST /console/privacy/corrections
             GET /console/privacy/requests
             POST /console/privacy/requests

@@ -166,6 +166,34 @@ async def test_stopped_and_cancelled_at_the_console(house: House, supervisor: Co
     assert "已取消" in await supervisor.sees(here)
 
 
+async def test_tagged_at_the_card_found_and_announced_to(house: House, supervisor: Colleague, ops: Colleague) -> None:
+    outage, page = "三号楼停水", "/console/incidents"
+    sun = await house.centre.db.read(lambda s: s.scalars(select(Contact.id).where(Contact.name == "孙立夏")).one())
+    card = f"/console/contacts/{sun}"
+    assert "还没有标签" in await supervisor.sees(card)
+    await supervisor.does(f"{card}/tags", on=card, tags="独居，志愿者")
+    refused = await supervisor.does(f"{card}/tags", on=card, tags="、".join(map(str, range(30))))
+    assert "tags_many" in refused.headers["location"]
+    await supervisor.does(f"{card}/tags/remove", on=card, tag="志愿者")
+    assert '<span class="badge">独居</span>' in await supervisor.sees(card)
+    assert "孙立夏" in (await supervisor.client.get("/console/search", params={"q": "独居"})).text
+
+    answer = await ops.does(page, on=page, code="INC-29", title=outage, buildings="3")
+    at = f"{page}/{number(answer.headers['location'])}"
+    form = await ops.sees(f"/console/broadcasts/new/{number(at)}")
+    assert re.search(r'name="tags" value="独居">独居 <span class="muted number">1</span>', form)
+    text = {"text_zh": outage, "text_en": "No water.", "channels": ["sms"], "incident": number(at)}
+    for whom in ({"tags": "独居"}, {"whom": "query", "q_tags": "独居"}):
+        preview = await ops.does("/console/broadcasts/preview", on=at, **text, **whom)
+        assert re.search(r'<b class="number">1</b>', preview.text)
+    without = {"buildings": "3", "without_tags": "独居"}
+    preview = await ops.does("/console/broadcasts/preview", on=at, **text, **without)
+    assert re.search(r'<b class="number">4</b>', preview.text)
+    answer = await ops.does("/console/broadcasts", on=at, **text, tags="独居")
+    kept = await ops.sees(answer.headers["location"].split("?")[0])
+    assert re.search(r'name="tags" value="独居" checked', kept)
+
+
 async def announced(ops: Colleague, supervisor: Colleague, code: str, words: str) -> int:
     """A notice to building 3, by chat, text message and telephone."""
     page = "/console/incidents"

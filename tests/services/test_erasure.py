@@ -31,7 +31,7 @@ from bot.core.words import (
     Role,
 )
 from bot.reports import exporting
-from bot.services import audit, contacts, merging
+from bot.services import audit, contacts, merging, tags
 from bot.services.casework import cases
 from bot.services.centre import Centre
 from bot.services.conversation import inbox, media
@@ -58,7 +58,17 @@ from store.tables import (
 from tests.fakes.house import House
 
 PHONE = "+8613900006677"
-TRACES = ("欧阳雪莲", "13900006677", "6677", "9-3-1204", "头晕得厉害", "雪莲的水管", "snowlotus", "VIS-6677-A")
+TRACES = (
+    "欧阳雪莲",
+    "13900006677",
+    "6677",
+    "9-3-1204",
+    "头晕得厉害",
+    "雪莲的水管",
+    "独居的雪莲",
+    "snowlotus",
+    "VIS-6677-A",
+)
 ZONE = "Asia/Shanghai"
 
 
@@ -87,6 +97,7 @@ def _past(session: Session, centre: Centre) -> int:
     contact_id = held.contact_id
     facts = {"name": "欧阳雪莲", "title": "女士", "unit": "9-3-1204"}
     contacts.learn(session, contact_id, facts, now=now, staff_id=agent, why="欧阳雪莲自己说的")
+    tags.add(session, contact_id, "独居的雪莲", now=now, staff_id=agent)
     contacts.learn(session, contact_id, {"name": "欧阳雪莲2"}, now=now, staff_id=agent, why="")
     contacts.add_phone(session, contact_id, PHONE, now)
     contacts.consent(session, contact_id, "all", False, "chat", now)

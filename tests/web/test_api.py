@@ -151,6 +151,9 @@ async def test_a_person_is_added_found_and_corrected_with_numbers_masked(api: ht
     corrected = await api.patch(at, json={"name": "王秀瑛", "not_before": "09:00", "timezone": "Asia/Tokyo"})
     assert (corrected.json()["name"], corrected.json()["not_before"]) == ("王秀瑛", "09:00")
     assert (await api.patch(at, json={"not_before": "25:00"})).status_code == 422
+    assert (await api.patch(at, json={"tags": ["独居", " VIP", "vip"]})).json()["tags"] == ["独居", "VIP"]
+    assert (await api.patch(at, json={"tags": ["a,b"]})).status_code == 422
+    assert (await api.patch(at, json={"tags": []})).json()["tags"] == []
     assert (await api.post("/api/v1/contacts", json={"phone": "13900010001"})).json()["id"] == contact["id"]
     assert count(house.centre, Contact) == people + 1
     assert (await api.post("/api/v1/contacts/lookup", json={"phone": "13900010099"})).status_code == 404

@@ -27,7 +27,13 @@ VALUES = st.recursive(
     max_leaves=6,
 )
 GOOD: dict[str, dict[str, Any]] = {
-    "/contacts": {"phone": "13900010001", "name": "王秀英", "not_before": "09:00", "segments": ["key_account"]},
+    "/contacts": {
+        "phone": "13900010001",
+        "name": "王秀英",
+        "not_before": "09:00",
+        "segments": ["key_account"],
+        "tags": ["独居"],
+    },
     "/contacts/lookup": {"phone": "13900010001"},
     "/contacts/1/consents": {"scope": "marketing", "granted": True},
     "/events": {

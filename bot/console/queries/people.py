@@ -43,6 +43,7 @@ class Card:
     language: Language
     timezone: str
     segments: tuple[str, ...]
+    tags: tuple[str, ...]
     vulnerable: bool
     unit: str | None
     addresses: tuple[tuple[ChannelName, str, str], ...]  # channel, value as it may be seen, its masked form
@@ -89,6 +90,7 @@ def card(session: Session, contact_id: int, viewer: SignedIn, now: datetime, *, 
         contact.language,
         contact.timezone,
         tuple(contact.segments),
+        tuple(contact.tags),
         contact.vulnerable,
         unit if full or unit is None else "****",
         tuple(shown),

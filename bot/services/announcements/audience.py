@@ -1,12 +1,12 @@
 """Whom an announcement is for: contacts by place, segment, plan and list, or the people of an earlier one (REQ-F32).
 
 An audience is a plain value, stored with its broadcast: {"everybody": true}; or any of {"buildings": [...], "segments":
-[...]} (both given: people of these segments in these buildings), "units": beginnings of units ("3-2"), "plans": who
-is called by these plans, "reporters": an incident's id, "contacts": ids of an uploaded list, added to each other; or
-{"same_as": broadcast id, "notify_me": incident id}. "without" holds further audiences that are left out. A query is
-{"match": {"mode": "all" or "any", "where": [{"is": FIELD, "in": [...], "not": true}, …]}}: whoever all, or any, of its
-conditions hold for, each as it stands or turned round. {"saved": id} is one kept under a name (saved_audiences.py),
-which a draft takes over when it is saved.
+[...], "tags": [...]} (together: people in these buildings, of these segments, with these tags), "units": beginnings of
+units ("3-2"), "plans": who is called by these plans, "reporters": an incident's id, "contacts": ids of an uploaded
+list, added to each other; or {"same_as": broadcast id, "notify_me": incident id}. "without" holds further audiences
+that are left out. A query is {"match": {"mode": "all" or "any", "where": [{"is": FIELD, "in": [...], "not": true},
+…]}}: whoever all, or any, of its conditions hold for, each as it stands or turned round. {"saved": id} is one kept
+under a name (saved_audiences.py), which a draft takes over when it is saved.
 
 Staff who linked a chat of their own are met there as contacts; they are nobody's customers, and left out.
 """
@@ -17,12 +17,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, exists, false, func, not_, or_, select, true
-from sqlalchemy.dialects.postgresql import array
+from sqlalchemy import ColumnElement, Select, and_, exists, false, func, not_, or_, select, true
 from sqlalchemy.orm import Session, aliased
 
 from bot.core.words import Author, CaseKind, CaseState
 from bot.services.contacts import building_of
+from bot.services.tags import has_any
 from store.db import vault_of
 from store.tables import (
     Address,
@@ -45,6 +45,7 @@ def audience_of(
     buildings: Iterable[str],
     segments: Iterable[str],
     *,
+    tags: Iterable[str] = (),
     everybody: bool = False,
     units: Iterable[str] = (),
     plans: Iterable[str] = (),
@@ -60,6 +61,7 @@ def audience_of(
     chosen: dict[str, Any] = {
         "buildings": _names(buildings),
         "segments": _names(segments),
+        "tags": _names(tags),
         "units": _names(units),
         "plans": _names(plans),
         "contacts": sorted(set(contacts)),
@@ -69,9 +71,10 @@ def audience_of(
     return {**given, **left_out} if given else {}
 
 
-FIELDS = ("segments", "buildings", "units", "languages", "plans", "cases", "contacted", "vulnerable")
+FIELDS = ("segments", "tags", "buildings", "units", "languages", "plans", "cases", "contacted", "vulnerable")
 """What a query may ask, in the order of the form. "cases": an open one of these kinds, or of any ("any"); "contacted":
 wrote to us within so many days; "vulnerable": in special need."""
+LABELS = {"segments": Contact.segments, "tags": Contact.tags}
 
 
 def query_of(mode: str, conditions: Mapping[str, Sequence[str]], turned: Collection[str] = ()) -> dict[str, Any]:
@@ -136,10 +139,11 @@ def _given(session: Session, audience: Mapping[str, Any], now: datetime) -> Colu
 
 def _ways(session: Session, audience: Mapping[str, Any]) -> Iterator[ColumnElement[bool]]:
     """Each way in which somebody may belong."""
-    buildings, segments = audience.get("buildings"), audience.get("segments")
-    if buildings or segments:
-        lives = Contact.building.in_(buildings) if buildings else true()
-        yield and_(lives, _in_any(session, segments)) if segments else lives
+    together = [has_any(session, column, audience[each]) for each, column in LABELS.items() if audience.get(each)]
+    if buildings := audience.get("buildings"):
+        together.append(Contact.building.in_(buildings))
+    if together:
+        yield and_(*together)
     if units := audience.get("units"):
         yield Contact.id.in_(_living_in(session, units))
     if plans := audience.get("plans"):
@@ -160,8 +164,8 @@ def _condition(session: Session, asked: Mapping[str, Any], now: datetime) -> Col
 
 def _asked(session: Session, field: str, values: list[str], now: datetime) -> ColumnElement[bool]:
     match field:
-        case "segments":
-            return _in_any(session, values)
+        case "segments" | "tags":
+            return has_any(session, LABELS[field], values)
         case "buildings":
             return Contact.building.in_(values)
         case "units":
@@ -207,13 +211,6 @@ def _living_in(session: Session, units: Sequence[str]) -> list[int]:
 
 def _within(unit: str, wanted: Sequence[str]) -> bool:
     return any(unit == each or unit.startswith(f"{each}-") for each in wanted)
-
-
-def _in_any(session: Session, segments: list[str]) -> ColumnElement[bool]:
-    if session.get_bind().dialect.name == "postgresql":
-        return Contact.segments.op("?|")(array(segments))
-    each = func.json_each(Contact.segments).table_valued("value")
-    return exists().where(each.c.value.in_(bindparam("segments", segments, expanding=True)))
 
 
 def known_buildings(session: Session) -> list[str]:

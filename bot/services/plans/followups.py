@@ -24,7 +24,7 @@ from bot.core.words import (
     Disposition,
     FollowUpGroup,
 )
-from bot.services import contacts
+from bot.services import contacts, tags
 from bot.services.casework import cases
 from bot.services.centre import Centre
 from bot.services.conversation.scene import Perform, Scene
@@ -118,6 +118,8 @@ def _introduce(session: Session, contact_id: int, what: Occurrence, now: datetim
         contacts.learn(session, contact_id, {"name": what.name, "title": what.title}, now=now, why=what.source)
     if what.birthday and contact.name == what.name:
         contacts.learn(session, contact_id, {"birthday": what.birthday}, now=now, why=what.source)
+    if what.tags and contact.name == what.name:
+        tags.add(session, contact_id, what.tags, now=now, why=what.source)
 
 
 def tick(session: Session, centre: Centre, now: datetime) -> int:

@@ -166,6 +166,8 @@ RIGHT: Mapping[str, str] = {
         "订单未付款、已发货、已签收、购买"
     ),
     "language": N_("语言请写 zh 或 en"),
+    "tag_long": N_("标签太长，每个最多 24 个字"),
+    "tags_many": N_("标签太多，最多 20 个"),
     "birthday": N_("看不懂这个生日，例如 1960-05-20 或 05-20"),
     "timezone": N_("时区请写 IANA 名称，例如 Asia/Shanghai"),
     "seasons_unset": N_("已导入，但换季日期还没有设置，设置后会自动安排回访"),

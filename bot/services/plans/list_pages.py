@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from bot.core.plan import started_by
 from bot.core.words import ChannelName, mask
+from bot.services import tags
 from bot.services.centre import Centre
 from bot.services.contacts import PHONE_CHANNELS
 from bot.services.plans import followups, planning
@@ -81,6 +82,7 @@ def _add(session: Session, centre: Centre, page: Sequence[Occurrence], now: date
                 "timezone": what.zone or settings.timezone,
                 "birthday": what.birthday or None,
                 "segments": [],
+                "tags": tags.read(what.tags),
                 "created_at": now,
             }
             for what in page

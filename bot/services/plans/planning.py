@@ -49,6 +49,7 @@ class Occurrence:
     birthday: str = ""  # MM-DD
     language: Language | None = None
     zone: str | None = None
+    tags: str = ""  # as bot/services/tags.py reads them
     details: Mapping[str, str] = field(default_factory=dict)
 
 

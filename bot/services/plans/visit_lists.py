@@ -22,7 +22,7 @@ from python_calamine import CalamineError, CalamineWorkbook
 
 from bot.core.plan import Trigger
 from bot.core.words import Language
-from bot.services import contacts
+from bot.services import contacts, tags
 from bot.services.i18n import N_
 from bot.services.plans.followups import TOLD
 from bot.services.plans.planning import Occurrence
@@ -51,6 +51,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "order_no": ("订单号", "订单编号", "order_no", "order_number", "order"),
     "product": ("产品", "产品名称", "商品", "product", "item"),
     "birthday": ("生日", "出生日期", "birthday", "date_of_birth", "dob"),
+    "tags": ("标签", "客户标签", "tags", "tag", "labels"),
     "remarks": ("备注", "remarks", "note", "notes"),
     "language": ("语言", "language"),
     "timezone": ("时区", "timezone", "time_zone"),
@@ -283,6 +284,10 @@ def occurrence(row: Row, *, zone: str, now: datetime) -> Occurrence | list[Probl
     birthday = month_day(cells.get("birthday", ""))
     if birthday is None:
         wrong("birthday", "birthday")
+    try:
+        tags.read(cells.get("tags", ""))
+    except tags.TagRefusedError as refused:
+        wrong("tags", refused.code)
     if len(cells.get("name", "")) > 60:
         wrong("name", "too_long")
     if problems or kind is None or happened_at is None:
@@ -298,6 +303,7 @@ def occurrence(row: Row, *, zone: str, now: datetime) -> Occurrence | list[Probl
         zone=cells.get("timezone"),
         happened_at=happened_at,
         birthday=birthday or "",
+        tags=cells.get("tags", ""),
         details={name: cells[name] for name in DETAILS if cells.get(name)},
     )
 

@@ -435,6 +435,7 @@ def _identity(session: Session, who: Person, now: datetime) -> int:
             name="",
             title="",
             segments=[],
+            tags=[],
             building=None,
             unit_sealed=None,
             vulnerable=False,

@@ -52,6 +52,7 @@ FIELDS: Mapping[ExportKind, Mapping[str, str]] = {
         "title": N_("称呼"),
         "language": N_("语言"),
         "segments": N_("分组"),
+        "tags": N_("标签"),
         "building": N_("楼号"),
         "unit": N_("房号"),
         "phone": N_("电话"),

@@ -36,7 +36,7 @@ REFUSED: Mapping[str, str] = {
 class NewBroadcast(Asked):
     """A notice for an incident that is open. `author` is the member of staff it is drafted for; somebody else approves.
 
-    Without texts it says what the incident's template says. Buildings and segments together mean people of both.
+    Without texts it says what the incident's template says. Buildings, segments and tags together mean people of all.
     """
 
     incident_id: Annotated[int, Field(ge=1, le=2**53)]
@@ -44,6 +44,7 @@ class NewBroadcast(Asked):
     everybody: bool = False
     buildings: Annotated[list[Line], Field(max_length=200)] = Field(default_factory=list)
     segments: Annotated[list[Line], Field(max_length=50)] = Field(default_factory=list)
+    tags: Annotated[list[Line], Field(max_length=50)] = Field(default_factory=list)
     channels: Annotated[list[ChannelName], Field(max_length=6)] | None = Field(
         None, description="In this order; left out: as the policies say"
     )
@@ -91,7 +92,7 @@ async def draft(request: Request, new: NewBroadcast) -> BroadcastShown:
             new.incident_id,
             staff_id=author.id,
             now=now,
-            audience=audience_of(new.buildings, new.segments, everybody=new.everybody),
+            audience=audience_of(new.buildings, new.segments, tags=new.tags, everybody=new.everybody),
             channels=new.channels,
             text=words,
         )

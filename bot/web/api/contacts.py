@@ -6,10 +6,11 @@ from datetime import datetime, time
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
 from bot.core.words import ChannelName, Language
 from bot.services import audit, contacts
+from bot.services import tags as labels
 from bot.services.calls import callbacks
 from bot.services.contacts import BadPhoneError
 from bot.services.plans.visit_lists import is_zone
@@ -46,7 +47,19 @@ def _clock(value: str) -> str:
     return time.fromisoformat(value).strftime("%H:%M")
 
 
+def _tag(value: str) -> str:
+    found = labels.read(value)
+    if len(found) != 1:
+        raise ValueError("one tag, without commas")
+    return found[0]
+
+
+def _once(tags: list[str]) -> list[str]:
+    return labels.joined(tags, ())
+
+
 Zone = Annotated[Line, AfterValidator(_zone)]
+Tag = Annotated[Line, StringConstraints(min_length=1, max_length=labels.LONGEST), AfterValidator(_tag)]
 ClockTime = Annotated[str, Field(pattern=r"^\d{2}:\d{2}$", examples=["09:00"]), AfterValidator(_clock)]
 
 
@@ -59,6 +72,9 @@ class Facts(Asked):
     timezone: Zone | None = None
     unit: Line | None = Field(None, description="Building, entrance and flat: 3-2-501")
     segments: Annotated[list[Line], Field(max_length=20)] | None = None
+    tags: Annotated[list[Tag], Field(max_length=labels.MOST), AfterValidator(_once)] | None = Field(
+        None, description="All the free labels they carry from now on"
+    )
     vulnerable: bool | None = None
     not_before: ClockTime | None = Field(None, description="Local time before which they do not want to be reached")
     not_after: ClockTime | None = None
@@ -102,6 +118,7 @@ class ContactShown(BaseModel):
     language: Language
     timezone: str
     segments: list[str]
+    tags: list[str]
     building: str | None
     vulnerable: bool
     not_before: str | None
@@ -230,6 +247,7 @@ def _show(session: Session, contact_id: int) -> ContactShown:
         language=contact.language,
         timezone=contact.timezone,
         segments=contact.segments,
+        tags=contact.tags,
         building=contact.building,
         vulnerable=contact.vulnerable,
         not_before=contact.not_before,
