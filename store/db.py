@@ -301,13 +301,20 @@ def _normal(url: str) -> URL:
 @cache
 def _postgres(url: URL) -> Engine:
     """One a process, as for SQLite. Who asks are so many threads a Database, so the pool bounds nothing by itself."""
-    return create_engine(
+    engine = create_engine(
         url,
         pool_size=POSTGRES_THREADS,
         max_overflow=-1,
         pool_recycle=1800,
         query_cache_size=STATEMENTS,
     )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        connection.execute("SET jit = off")  # it takes seconds to compile what runs for half a second
+        connection.commit()
+
+    return engine
 
 
 @cache

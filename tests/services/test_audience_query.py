@@ -9,6 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from bot.core.words import CaseKind, ChannelName, Incoming
+from bot.services import contacts
 from bot.services.announcements import announcements, audience, saved_audiences
 from bot.services.announcements.audience import query_of
 from bot.services.announcements.broadcasts import BroadcastRefusedError
@@ -49,6 +50,13 @@ def test_all_any_and_except(outage: Outage) -> None:
     assert names(outage, query_of("any", conditions)) == three | english
     assert names(outage, query_of("all", conditions, ["languages"])) == three - english
     assert names(outage, query_of("any", conditions, ["buildings", "languages"])) == everybody - (three & english)
+
+
+def test_whom_a_listed_person_became_is_found(outage: Outage) -> None:
+    old, new, staff = outage.contact("孙立夏"), outage.contact("李长河"), outage.staff("agent")
+    outage.write(lambda s: contacts.merge(s, old, new, staff_id=staff, why="同一人", now=outage.now))
+    assert names(outage, audience.audience_of([], [], contacts=[old])) == {"李长河"}
+    assert names(outage, audience.audience_of([], [], contacts=[old, new])) == {"李长河"}
 
 
 def test_segments_units_and_special_need(outage: Outage) -> None:

@@ -153,7 +153,8 @@ def _ways(session: Session, audience: Mapping[str, Any]) -> Iterator[ColumnEleme
         yield _these(select(NotifyMe.contact_id).where(NotifyMe.incident_id == reporters))
         yield _these(select(Case.contact_id).where(Case.broadcast_id.in_(announced)))
     if listed := audience.get("contacts"):
-        yield _these(select(Contact.id).where(Contact.id.in_(listed)))
+        uploaded = aliased(Contact)
+        yield _these(select(uploaded.id).where(uploaded.id.in_(listed)))
 
 
 def _condition(session: Session, asked: Mapping[str, Any], now: datetime) -> ColumnElement[bool]:
@@ -192,10 +193,16 @@ def _asked(session: Session, field: str, values: list[str], now: datetime) -> Co
 
 
 def _these(ids: Select[tuple[int]]) -> ColumnElement[bool]:
-    """Whoever was known by these ids and merged since is found as the contact they became."""
-    merged = aliased(Contact)
-    became = select(merged.merged_into_id).where(merged.id.in_(ids), merged.merged_into_id.is_not(None))
-    return or_(Contact.id.in_(ids), Contact.id.in_(became))
+    """Whoever was known by these ids and merged since is found as the contact they became.
+
+    Asked of each contact, by an index: a list too long for the memory of one PostgreSQL query would be gone through
+    anew for every contact.
+    """
+    theirs, merged = ids.selected_columns[0], aliased(Contact)
+    before = ids.where(theirs == merged.id).correlate(merged).exists()
+    gone = merged.merged_into_id.is_not(None)  # few, and an index of their own
+    became = select(merged.id).where(merged.merged_into_id == Contact.id, gone, before).correlate(Contact).exists()
+    return or_(ids.where(theirs == Contact.id).correlate(Contact).exists(), became)
 
 
 def _living_in(session: Session, units: Sequence[str]) -> list[int]:
