@@ -173,7 +173,9 @@ def test_at_night_only_the_gravest_incident_or_a_reason_lets_it_go(outage: Outag
 # ── in flight ──
 
 
-async def test_a_correction_tells_those_who_were_told_and_replaces_it_for_the_others(outage: Outage) -> None:
+async def test_a_correction_tells_those_who_were_told_and_replaces_it_for_the_others(
+    outage: Outage, clock: ManualClock
+) -> None:
     outage.sms.answers[outage.phone(LI)] = Rejected("no such number")
     outage.voice.answers[outage.phone(LI)] = Rejected("no such number")
     notice = outage.launched()
@@ -195,6 +197,7 @@ async def test_a_correction_tells_those_who_were_told_and_replaces_it_for_the_ot
     assert said[outage.phone(SUN)].startswith("【更正】")
     assert said[outage.phone(LI)].startswith("今晚十点前恢复。")
     assert outage.broadcast(notice).state is BroadcastState.CANCELLED
+    clock.advance(timedelta(minutes=2))
     assert await outage.writes(SUN, "收到")
     assert outage.outcome(draft, SUN) is Outcome.ACKNOWLEDGED
 
