@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bot.core.book import Book
+from bot.core.media import SHOWN as SHOWN
 from bot.core.redaction import without_addresses
 from bot.core.words import IncidentState, Language, Purpose, RepairStage, mask
 from bot.services import i18n, reasons

@@ -86,8 +86,17 @@ def mark(kind: MediaKind, name: str = "") -> str:
     return f"{MARKS[kind]} {name}".rstrip()
 
 
+HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
+
+
 def _iso_media(head: bytes) -> bool:
     return head[4:8] == b"ftyp"
+
+
+def _heif(head: bytes) -> bool:
+    """ISO/IEC 23008-12: one of its brands is named in the file's first box, which tells its own length."""
+    brands = (head[at : at + 4] for at in range(8, min(int.from_bytes(head[:4]), len(head)), 4))
+    return _iso_media(head) and not HEIF_BRANDS.isdisjoint(brands)
 
 
 def _web_picture(head: bytes) -> bool:
@@ -108,6 +117,8 @@ TYPES: Mapping[str, Callable[[bytes], bool]] = {
     "image/png": _begins(b"\x89PNG\r\n\x1a\n"),
     "image/gif": _begins(b"GIF87a", b"GIF89a"),
     "image/webp": _web_picture,
+    "image/heic": _heif,
+    "image/heif": _heif,
     "audio/ogg": _begins(b"OggS"),
     "audio/mpeg": _begins(b"ID3", b"\xff\xfb", b"\xff\xf3", b"\xff\xf2"),
     "audio/mp4": _iso_media,
@@ -127,6 +138,8 @@ ENDINGS: Mapping[str, str] = {
     ".png": "image/png",
     ".gif": "image/gif",
     ".webp": "image/webp",
+    ".heic": "image/heic",
+    ".heif": "image/heif",
     ".ogg": "audio/ogg",
     ".mp3": "audio/mpeg",
     ".m4a": "audio/mp4",
@@ -141,7 +154,8 @@ ENDINGS: Mapping[str, str] = {
 """How names of these types end, the usual ending first."""
 
 SAME = {"image/jpg": "image/jpeg", "audio/x-m4a": "audio/mp4", "audio/m4a": "audio/mp4", "audio/mp3": "audio/mpeg"}
-SHOWN = frozenset(mime for mime in TYPES if mime.startswith(("image/", "audio/", "video/")))
+SAVED = frozenset({"image/heic", "image/heif"})  # an iPhone's own pictures, which most browsers cannot show
+SHOWN = frozenset(mime for mime in TYPES if mime.startswith(("image/", "audio/", "video/"))) - SAVED
 """What a browser shows in the page; the rest is only ever saved."""
 
 

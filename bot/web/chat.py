@@ -20,7 +20,7 @@ from fastapi import APIRouter, Request
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.responses import JSONResponse, Response
 
-from bot.core.media import ENDINGS, MAX_BYTES, TYPES
+from bot.core.media import ENDINGS, MAX_BYTES, SHOWN, TYPES
 from bot.core.words import Author, ChannelName, ConversationState, Incoming, Language
 from bot.services.announcements import flights
 from bot.services.centre import Centre
@@ -250,12 +250,16 @@ def _shown(line: ChatLine) -> dict[str, Any]:
         "name": line.name,
         "client": line.client,
         "files": [
-            {"url": each.url, "name": each.name, "size": each.size, "kind": each.mime.partition("/")[0]}
-            for each in line.files
+            {"url": each.url, "name": each.name, "size": each.size, "kind": _kind(each.mime)} for each in line.files
         ],
         "quote": {"author": line.quote.author, "text": line.quote.text} if line.quote else None,
         "aside": line.aside,
     }
+
+
+def _kind(mime: str) -> str:
+    """What the page shows it as: image, audio, video; "" for what is saved."""
+    return mime.partition("/")[0] if mime in SHOWN else ""
 
 
 def _id(place: Place) -> str:

@@ -162,6 +162,28 @@ def test_it_can_be_seen(new_page: NewPage, tmp_path: Path, width: int, scheme: s
     assert problems(chat) == []
 
 
+def test_an_iphone_s_own_picture_is_a_card_on_both_sides(new_page: NewPage, sign_in: SignIn, tmp_path: Path) -> None:
+    agent = sign_in("客服专员", width=1440, expects=LOST)
+    presence(agent, "away")
+    chat = open_chat(new_page, width=390, expects=LOST)
+    ask(chat, after=agent, waiting=1)
+    take(agent, of=1)
+    write(agent, "请拍张照片给我看看")
+    heard(chat, "请拍张照片给我看看")
+    heic = (24).to_bytes(4) + b"ftypheic\0\0\0\0mif1heic" + b"picture" * 20
+    (photo,) = written(tmp_path, IMG_1_HEIC=heic)
+    chat.locator("#files").set_input_files(photo)
+    expect(tray(chat)).to_contain_text("IMG_1.HEIC")
+    expect(tray(chat).locator("img")).to_have_count(0)
+    write(chat, "")
+    expect(chat.locator(f"{SENT} a.file[download]")).to_contain_text("IMG_1.HEIC")
+    expect(agent.locator(".line.customer .file a[download]")).to_have_text("IMG_1.HEIC")
+    agent.locator("[data-picked]").set_input_files(photo)
+    write(agent, "收到，回您一份")
+    expect(chat.locator(".said.agent a.file[download]")).to_contain_text("IMG_1.HEIC")
+    assert chat.locator(".file img").count() + agent.locator(".line .file img").count() == 0
+
+
 def test_what_is_too_much_for_a_network_is_kept_and_said_again(new_page: NewPage) -> None:
     chat = open_chat(new_page, width=390, expects=LOST)
     refused: list[str | None] = []

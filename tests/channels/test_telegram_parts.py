@@ -18,7 +18,7 @@ from bot.channels.telegram.polling import Office, Poller
 from bot.channels.telegram.receiver import Receiver
 from bot.channels.telegram.updates import Me, read
 from bot.core.arrivals import Arrival, Linking, Moved, NotNow, Press, Reached, Taken
-from bot.core.media import TYPES, Attachment, MediaKind, is_what_it_says, refusal, safe_name
+from bot.core.media import SHOWN, TYPES, Attachment, MediaKind, claimed_type, is_what_it_says, refusal, safe_name
 from bot.core.splitting import cut, units
 from bot.core.words import Button, ChannelName, Incoming, Language, Outgoing, Rejected, TryLater, Unsure
 from tests.fakes.telegram import BOT, TOKEN, FakeTelegram, Person
@@ -200,6 +200,18 @@ def test_a_file_is_what_its_first_bytes_say() -> None:
     assert not any(is_what_it_says(mime, b"MZ\x90\x00\x03") for mime in TYPES)
     assert not any(is_what_it_says(mime, b"") for mime in TYPES)
     assert is_what_it_says("audio/ogg", b"OggS....")
+
+
+@pytest.mark.parametrize(
+    ("brands", "is_one"),
+    [(b"heic\0\0\0\0mif1heic", True), (b"mif1\0\0\0\0heix", True), (b"isom\0\0\0\0mp41", False), (b"", False)],
+)
+def test_an_iphone_s_picture_is_known_by_its_brands(brands: bytes, is_one: bool) -> None:
+    head = (8 + len(brands)).to_bytes(4) + b"ftyp" + brands + b"heic of the next box"
+    for mime in ("image/heic", "image/heif"):
+        assert is_what_it_says(mime, head) is is_one
+        assert mime not in SHOWN
+    assert claimed_type("", "IMG_0001.HEIC") == "image/heic"  # as a browser on Windows has it
 
 
 @given(st.text(max_size=300))

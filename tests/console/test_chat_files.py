@@ -12,16 +12,18 @@ import pytest
 from sqlalchemy import select
 
 from bot.core.media import MAX_BYTES, MediaKind, MediaState
-from bot.core.words import ChannelName, ConversationState
+from bot.core.words import ChannelName, ConversationState, Role
 from bot.services.conversation import inbox, media, webchat
 from bot.services.conversation.webchat import ChatLine
 from bot.web.chat import COOKIE
 from bot.web.uploads import MAX_BODY
 from store.tables import Attachment, Message
+from tests.fakes.desk import Desk
 from tests.fakes.house import House
 from tests.fakes.people import OURS
 
 SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+HEIC = (24).to_bytes(4) + b"ftypheic\0\0\0\0mif1heic" + b"picture" * 20
 PNG = b"\x89PNG\r\n\x1a\n" + b"picture" * 20
 
 
@@ -89,6 +91,22 @@ async def test_a_picture_is_kept_and_is_its_visitors_own(house: House, visitor: 
     await visitor.get("/chat")
     await send(visitor, b"GIF89a" + PNG, "别人的.gif", "image/gif")  # somebody else, with a file of their own
     assert (await visitor.get(line.files[0].url)).status_code == 404
+
+
+@SQLITE
+async def test_an_iphone_s_own_picture_is_a_file_to_be_saved(house: House, visitor: httpx.AsyncClient) -> None:
+    assert (await send(visitor, HEIC, "IMG_0001.HEIC", None)).status_code == 200
+    assert (await send(visitor, PNG, "IMG_0002.HEIC", "image/heic", client_id="b1")).status_code == 415
+    (kept,) = attachments(house)
+    assert (kept.mime, kept.kind, kept.state) == ("image/heic", MediaKind.PHOTO, MediaState.KEPT)
+    line = next(line for line in lines_of(house, of(visitor)) if line.files)
+    got = await visitor.get(line.files[0].url)
+    assert (got.content, got.headers["content-disposition"]) == (HEIC, 'attachment; filename="IMG_0001.HEIC"')
+    conversation = house.centre.db.read_now(lambda s: s.scalars(select(Message.conversation_id)).first())
+    supervisor = await Desk.of(house.centre, visitor, Role.SUPERVISOR)
+    page = await supervisor.see(f"/console/conversations/{conversation}")
+    assert f'files/{kept.id}" download>IMG_0001.HEIC' in page
+    assert f'<img src="/console/conversations/{conversation}/files/{kept.id}"' not in page
 
 
 async def test_a_file_sent_twice_is_one_line_and_one_file(house: House, visitor: httpx.AsyncClient) -> None:

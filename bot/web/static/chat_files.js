@@ -8,6 +8,9 @@ const problem = document.getElementById("problem");
 const files = document.getElementById("files");
 const say = chat.dataset;
 const taken = new Set(files.accept.split(","));
+const SHOWN = new Set(["image/jpeg", "image/png", "image/gif", "image/webp"]);
+// Asked for no HEIC, an iPhone makes a JPEG of the picture that is picked, which everybody can see.
+if (matchMedia("(pointer: coarse)").matches) files.accept = [...taken].filter((each) => !/hei[cf]$/.test(each)).join();
 
 document.getElementById("pick").addEventListener("click", () => files.click());
 files.addEventListener("change", () => { add(files.files); files.value = ""; });
@@ -42,7 +45,7 @@ function refused(name, reason) {
 function entry(file) {
   const item = document.createElement("li");
   item.file = file;
-  if (file.type.startsWith("image/")) {
+  if (SHOWN.has(file.type)) {
     const picture = document.createElement("img");
     picture.src = item.preview = URL.createObjectURL(file); // the line goes on showing it
     picture.alt = picture.title = file.name;

@@ -229,6 +229,8 @@ function measure(form, words) {
 // ── files: chosen, pasted or dropped, they wait above the words until these are sent ──
 function enclosing(form, words) {
   const picked = form.querySelector("[data-picked]");
+  // Asked for no HEIC, an iPhone makes a JPEG of the picture that is picked, which everybody can see.
+  if (matchMedia("(pointer: coarse)").matches) picked.accept = picked.accept.split(",").filter((each) => !/hei[cf]$/.test(each)).join();
   form.querySelector("[data-pick]").addEventListener("click", () => picked.click());
   picked.addEventListener("change", () => { enclose(form, picked.files); picked.value = ""; });
   words.addEventListener("paste", (event) => {
@@ -254,7 +256,7 @@ function drawFiles(form) {
   for (const old of list.querySelectorAll("img")) URL.revokeObjectURL(old.src);
   list.replaceChildren(...compose.files.map((each) => {
     const item = document.createElement("li");
-    if (each.file.type.startsWith("image/")) {
+    if (/^image\/(?!hei)/.test(each.file.type)) { // a browser shows no HEIC
       const small = document.createElement("img");
       small.src = URL.createObjectURL(each.file);
       small.alt = "";
