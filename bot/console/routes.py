@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from bot.console import (
     account,
+    announcement_drafts,
     announcement_templates,
     archive,
     archive_files,
@@ -71,6 +72,7 @@ ROOMS = (
     incidents,
     incident_plan,
     manual,
+    announcement_drafts,
     announcement_templates,  # before broadcasts, whose own addresses would take theirs
     broadcasts,
     service,  # before reports, whose own addresses would take its
