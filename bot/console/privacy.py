@@ -14,7 +14,7 @@ from bot.console.door import FILES, centre_of, change, language_of, refuse, rend
 from bot.console.reports import days_of
 from bot.reports.exporting import ending
 from bot.services.permissions import Function, Grant
-from bot.services.records import erasure, export_files, exports, privacy_requests, unmasking
+from bot.services.records import erasure, erasure_prospect, export_files, exports, privacy_requests, unmasking
 from bot.services.records.exports import Wish
 from bot.services.refusal import NotFoundError, RefusedError
 from bot.services.staffing.staff import SignedIn
@@ -240,7 +240,7 @@ async def _request_page(request: Request, request_id: int, staff: SignedIn, link
         return {
             "found": found[0],
             "row": row,
-            "prospect": erasure.prospect(session, row.contact_id) if erasing else None,
+            "prospect": erasure_prospect.prospect(session, row.contact_id) if erasing else None,
             "export": session.get(Export, row.export_id) if row.export_id is not None else None,
             "why_not": privacy_requests.why_not(row, staff),
         }
@@ -255,9 +255,9 @@ async def _request_page(request: Request, request_id: int, staff: SignedIn, link
         link=link,
         request_names=privacy_requests.NAMES,
         identities=privacy_requests.IDENTITIES,
-        goes=erasure.GOES,
-        stays=erasure.STAYS,
-        against=erasure.WHY_NOT,
+        goes=erasure_prospect.GOES,
+        stays=erasure_prospect.STAYS,
+        against=erasure_prospect.WHY_NOT,
         steps=len(erasure.STEPS),
         today=_today(request),
     )

@@ -22,7 +22,7 @@ from bot.reports.spreadsheet import watermarked
 from bot.services import contacts
 from bot.services.centre import Centre
 from bot.services.i18n import N_, label, text
-from bot.services.records import corrections, erasure
+from bot.services.records import corrections, data_subjects
 from store.db import vault_of
 from store.tables import (
     Address,
@@ -70,7 +70,7 @@ WHEN = ("at", N_("时间"))
 
 def everything(session: Session, centre: Centre, contact_id: int) -> Everything:
     """All of a person, of the contacts that were merged into them too."""
-    who = erasure.person(session, contact_id)
+    who = data_subjects.person(session, contact_id)
     read = _Reader(session, centre, who)
     return Everything(
         (
@@ -96,7 +96,7 @@ def everything(session: Session, centre: Centre, contact_id: int) -> Everything:
 class _Reader:
     session: Session
     centre: Centre
-    who: erasure.Person
+    who: data_subjects.Person
 
     def identity(self) -> Section:
         people = self.session.scalars(select(Contact).where(Contact.id.in_(self.who.people)).order_by(Contact.id))

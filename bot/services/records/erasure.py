@@ -1,4 +1,4 @@
-"""The erasure of one person: what goes, what stays and why, and its steps (REQ-G12, G14).
+"""The erasure of one person, step by step (REQ-G12, G14).
 
 What names the person or quotes them goes: identity, numbers, words, files. What the centre must be able to account for
 stays without them: numbers of cases and calls, times, states, figures. Each step is a short transaction that notes how
@@ -10,29 +10,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from bot.core.media import MediaState
 from bot.core.retention import HoldSubject
 from bot.core.words import (
-    BroadcastState,
     CallbackState,
-    CaseKind,
-    CaseState,
-    ConversationState,
     DeliveryState,
     Disposition,
     Purpose,
 )
 from bot.services import contacts
-from bot.services.i18n import N_
-from bot.services.records.holds import held
+from bot.services.records.data_subjects import Person, person, revised, sent_to, withdrew
 from bot.services.sandbox import sandbox_rows
 from store import search
 from store.db import vault_of
@@ -46,7 +40,6 @@ from store.tables import (
     ArchiveChange,
     ArchiveFile,
     Attachment,
-    Broadcast,
     BroadcastRecipient,
     Callback,
     Case,
@@ -81,134 +74,7 @@ from store.tables import (
 
 GONE = "［已删除 erased］"  # stands where words of or about the person stood, in either language
 AT_ONCE = 500  # messages blackened in one transaction
-RUNS = (BroadcastState.APPROVED, BroadcastState.RUNNING, BroadcastState.STOPPED)
 PENDING = (CallbackState.SCHEDULED,)
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """Whose data: every contact that is this person, and what hangs on them."""
-
-    people: tuple[int, ...]
-    conversations: tuple[int, ...]
-    cases: tuple[int, ...]
-    callbacks: tuple[int, ...]
-    addresses: tuple[int, ...]
-
-
-def person(session: Session, contact_id: int) -> Person:
-    people = tuple(contacts.same_person(session, contact_id))
-
-    def ids(table: Any) -> tuple[int, ...]:
-        return tuple(session.scalars(select(table.id).where(table.contact_id.in_(people)).order_by(table.id)))
-
-    return Person(people, ids(Conversation), ids(Case), ids(Callback), ids(Address))
-
-
-# ── what is known beforehand ──
-
-WHY_NOT = {
-    "hold": N_("有法律保全，解除之前什么都不能删除"),
-    "conversation": N_("会话还没有结束"),
-    "case": N_("工单还没有办结"),
-    "call": N_("正在给客户打电话"),
-    "broadcast": N_("发给客户的公告还没有结束"),
-}
-GOES = {
-    "contacts": N_("姓名、称呼、生日、房号、分组等个人资料（含已合并的）"),
-    "addresses": N_("电话和其他联系方式，连同查找用的索引"),
-    "messages": N_("会话内容、已填的信息和评语"),
-    "files": N_("客户发来的文件和录音，从磁盘上删除"),
-    "cases": N_("工单的内容、经过、反馈和地址"),
-    "callbacks": N_("回访的回答、备注，和还没打的回电"),
-    "deliveries": N_("发出的短信、消息和提醒的内容"),
-    "records": N_("到访、手工记录、优惠券等其他记录的内容"),
-    "revisions": N_("更正前后的旧值"),
-}
-STAYS = {
-    "figures": N_("工单号、时间、状态、评分等不含个人信息的数据，用于统计和核查"),
-    "long": N_("投诉和事件类工单按保存期限留存，只留编号、时间和结果"),
-    "do_not_contact": N_("“不再联系”的号码只留加密索引，以后再导入也不会联系"),
-    "audit": N_("审计记录（谁在什么时候做了什么），里面没有客户的姓名和号码"),
-    "backups": N_("备份要到轮换时才会消失"),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Prospect:
-    """What an erasure would do now: `against` forbids it (code, and the id of the row), `goes` and `stays` are
-    counted by code."""
-
-    against: tuple[tuple[str, int], ...]
-    goes: tuple[tuple[str, int], ...]
-    stays: tuple[tuple[str, int | None], ...]
-
-
-def prospect(session: Session, contact_id: int) -> Prospect:
-    """What goes, what must stay, and what stands against it."""
-    who = person(session, contact_id)
-
-    def count(table: Any, *where: ColumnElement[bool]) -> int:
-        return session.scalar(select(func.count()).select_from(table).where(*where)) or 0
-
-    texts = Message.conversation_id.in_(who.conversations)
-    goes = (
-        ("contacts", len(who.people)),
-        ("addresses", len(who.addresses)),
-        ("messages", count(Message, texts)),
-        ("files", len(files(session, who))),
-        ("cases", len(who.cases)),
-        ("callbacks", len(who.callbacks)),
-        ("deliveries", count(Delivery, _sent(who))),
-        ("records", count(Event, Event.contact_id.in_(who.people)) + count(Coupon, Coupon.contact_id.in_(who.people))),
-        ("revisions", count(Revision, _revised(session, who))),
-    )
-    long = count(Case, Case.id.in_(who.cases), Case.kind.in_((CaseKind.COMPLAINT, CaseKind.RED_FLAG)))
-    withdrawn = withdrew(session, who.people[0])
-    stays: tuple[tuple[str, int | None], ...] = (
-        ("figures", None),
-        ("long", long),
-        ("do_not_contact", len(who.addresses) if withdrawn else 0),
-        ("audit", None),
-        ("backups", None),
-    )
-    return Prospect(
-        tuple(against(session, who)),
-        tuple((code, n) for code, n in goes if n),
-        tuple((code, n) for code, n in stays if n is None or n),
-    )
-
-
-def against(session: Session, who: Person) -> Iterable[tuple[str, int]]:
-    """What forbids the erasure now, by code and id."""
-    yield from (("hold", hold.id) for hold in holds(session, who))
-    talks = (Conversation.id.in_(who.conversations), Conversation.state != ConversationState.CLOSED)
-    works = (Case.id.in_(who.cases), Case.state != CaseState.CLOSED, Case.kind != CaseKind.PRIVACY)
-    calls = (Callback.id.in_(who.callbacks), Callback.state == CallbackState.DIALLING)
-    announced = (
-        select(Broadcast.id)
-        .join(BroadcastRecipient, BroadcastRecipient.broadcast_id == Broadcast.id)
-        .where(BroadcastRecipient.contact_id.in_(who.people), Broadcast.state.in_(RUNS))
-    )
-    for code, query in (
-        ("conversation", select(Conversation.id).where(*talks)),
-        ("case", select(Case.id).where(*works)),
-        ("call", select(Callback.id).where(*calls)),
-        ("broadcast", announced),
-    ):
-        yield from ((code, each) for each in session.scalars(query.order_by("id")))
-
-
-def holds(session: Session, who: Person) -> tuple[LegalHold, ...]:
-    return held(session, HoldSubject.CONTACT, who.people[0])
-
-
-def withdrew(session: Session, contact_id: int) -> list[str]:
-    """The scopes this person withdrew their consent to."""
-    return sorted(scope for scope, (granted, _) in contacts.consents(session, contact_id).items() if not granted)
-
-
-# ── the steps ──
 
 
 def _calls(session: Session, who: Person, now: datetime) -> int:
@@ -234,21 +100,13 @@ def _deliveries(session: Session, who: Person, now: datetime) -> int:
     """What was sent to them, and what colleagues were told about them."""
     session.execute(
         update(Delivery)
-        .where(_sent(who), Delivery.state == DeliveryState.QUEUED)
+        .where(sent_to(who), Delivery.state == DeliveryState.QUEUED)
         .values(state=DeliveryState.CANCELLED, changed_at=now)
     )
     gone = {"text": "", "language": "zh", "erased": True}
-    done: Any = session.execute(update(Delivery).where(_sent(who)).values(body=gone, error=None, provider_id=None))
+    done: Any = session.execute(update(Delivery).where(sent_to(who)).values(body=gone, error=None, provider_id=None))
     session.execute(update(Delivery).where(_told(who)).values(body=gone | {"text": GONE}))
     return int(done.rowcount)
-
-
-def _sent(who: Person) -> ColumnElement[bool]:
-    return or_(
-        Delivery.contact_id.in_(who.people),
-        Delivery.conversation_id.in_(who.conversations),
-        Delivery.address_id.in_(who.addresses),
-    )
 
 
 def _told(who: Person) -> ColumnElement[bool]:
@@ -296,13 +154,6 @@ def _files(session: Session, who: Person, _: datetime) -> int:
         .values(state=MediaState.FAILED, file=None, name="", source="", tries=0)
     )
     return int(done.rowcount)
-
-
-def files(session: Session, who: Person) -> tuple[str, ...]:
-    """The random names of their files under HOTLINE_DATA_DIR/media."""
-    ids = select(Message.id).where(Message.conversation_id.in_(who.conversations))
-    found = session.scalars(select(Attachment.file).where(Attachment.message_id.in_(ids), Attachment.file.is_not(None)))
-    return tuple(name for name in found if name is not None)
 
 
 def _cases(session: Session, who: Person, _: datetime) -> int:
@@ -359,7 +210,7 @@ def _phones(session: Session, who: Person) -> list[str]:
 def _revisions(session: Session, who: Person, _: datetime) -> int:
     _corrections(session, who)
     _archive(session, who)
-    done: Any = session.execute(update(Revision).where(_revised(session, who)).values(old=None, new=None, why=GONE))
+    done: Any = session.execute(update(Revision).where(revised(session, who)).values(old=None, new=None, why=GONE))
     return int(done.rowcount)
 
 
@@ -398,24 +249,6 @@ def _corrections(session: Session, who: Person) -> None:
     about = or_(*((Correction.subject == name) & Correction.subject_id.in_(ids) for name, ids in subjects.items()))
     session.execute(delete(Correction).where(about, Correction.state == CorrectionState.PROPOSED))
     session.execute(update(Correction).where(about).values(old=gone, new=gone, why=GONE))
-
-
-def _revised(session: Session, who: Person) -> ColumnElement[bool]:
-    visits = session.scalars(select(Visit.id).where(Visit.contact_id.in_(who.people)))
-    steps = session.scalars(select(NextStep.id).where(NextStep.callback_id.in_(who.callbacks)))
-    answers = session.scalars(select(Answer.id).where(Answer.callback_id.in_(who.callbacks)))
-    notes = session.scalars(select(CaseNote.id).where(CaseNote.case_id.in_(who.cases)))
-    subjects: dict[str, Sequence[int]] = {
-        "contact": who.people,
-        "case": who.cases,
-        "callback": who.callbacks,
-        "conversation": who.conversations,
-        "visit": visits.all(),
-        "next_step": steps.all(),
-        "answer": answers.all(),
-        "case_note": notes.all(),
-    }
-    return or_(*((Revision.subject == name) & Revision.subject_id.in_(ids) for name, ids in subjects.items()))
 
 
 def _identity(session: Session, who: Person, now: datetime) -> int:

@@ -27,7 +27,7 @@ from bot.services.conversation import media
 from bot.services.escalation import alerts
 from bot.services.i18n import N_, text
 from bot.services.permissions import Function
-from bot.services.records import erasure, export_files, exports
+from bot.services.records import data_subjects, erasure, erasure_prospect, export_files, exports
 from bot.services.refusal import NotFoundError, RefusedError
 from bot.services.staffing import staff as colleagues
 from bot.services.staffing.staff import SignedIn
@@ -182,7 +182,7 @@ def approve(
 
 
 def _nothing_against(session: Session, request: PrivacyRequest) -> None:
-    if any(erasure.against(session, erasure.person(session, request.contact_id))):
+    if any(erasure_prospect.against(session, data_subjects.person(session, request.contact_id))):
         raise RefusedError("erasure_against")
 
 
@@ -265,10 +265,10 @@ async def _step(centre: Centre, request_id: int) -> bool:
 def _files_next(session: Session, request_id: int) -> tuple[int | None, tuple[str, ...]]:
     """Where the files are next and nothing stands against it: whose, and their names."""
     request = session.get_one(PrivacyRequest, request_id)
-    who = erasure.person(session, request.contact_id)
-    if _at(request) != "files" or any(erasure.against(session, who)):
+    who = data_subjects.person(session, request.contact_id)
+    if _at(request) != "files" or any(erasure_prospect.against(session, who)):
         return None, ()
-    return request.contact_id, erasure.files(session, who)
+    return request.contact_id, data_subjects.files(session, who)
 
 
 def _at(request: PrivacyRequest) -> str:
@@ -280,7 +280,7 @@ def _take(session: Session, request_id: int, now: datetime) -> bool:
     request = session.get_one(PrivacyRequest, request_id, with_for_update=True)
     if request.state is not RequestState.RUNNING:
         return False
-    if any(erasure.against(session, erasure.person(session, request.contact_id))):
+    if any(erasure_prospect.against(session, data_subjects.person(session, request.contact_id))):
         log.warning("erasure.held_up", request=request.number)
         return False
     name, count, through = erasure.take(session, request.contact_id, request.step, now)
