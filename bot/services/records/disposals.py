@@ -98,9 +98,10 @@ async def propose(centre: Centre, staff_id: int | None = None) -> int:
         while edge is not None:
             ended = edge
             count, last = await centre.db.write(
-                lambda s, kind=kind, ended=ended, after=after: _propose_page(
+                lambda s, kind=kind, ended=ended, after=after: _propose_page(  # type: ignore[misc]
                     s, centre, kind, ended, after, staff_id, now
-                )  # type: ignore[misc]
+                ),
+                bulk=True,
             )
             added += count
             if last is None:
@@ -300,7 +301,10 @@ async def carry_out(centre: Centre) -> int:
     approved = select(Disposal.id).where(Disposal.state == DisposalState.APPROVED).order_by(Disposal.id)
     for disposal_id in await centre.db.read(lambda s: s.scalars(approved).all()):
         while True:
-            through = await centre.db.write(lambda s, each=disposal_id: destroy_page(s, centre, each, now))  # type: ignore[misc]
+            through = await centre.db.write(
+                lambda s, each=disposal_id: destroy_page(s, centre, each, now),  # type: ignore[misc]
+                bulk=True,
+            )
             if through is None:
                 break
             handled += through

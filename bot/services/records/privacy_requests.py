@@ -259,7 +259,7 @@ async def _step(centre: Centre, request_id: int) -> bool:
             await media.remove(centre, name)
         await export_files.clear(centre, about=who)
         await asyncio.to_thread(_forget_daily, centre)
-    return await centre.db.write(lambda s: _take(s, request_id, now))
+    return await centre.db.write(lambda s: _take(s, request_id, now), bulk=True)
 
 
 def _files_next(session: Session, request_id: int) -> tuple[int | None, tuple[str, ...]]:
