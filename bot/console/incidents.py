@@ -21,7 +21,7 @@ from bot.core.words import Role
 from bot.services.announcements import announcements
 from bot.services.announcements.audience import known_buildings
 from bot.services.centre import Centre
-from bot.services.incidents import incident_record, incidents, seats
+from bot.services.incidents import detection, incident_record, incidents, seats
 from bot.services.incidents.incident_types import catalogue
 from bot.services.incidents.incident_words import BECAUSE, ENTRIES, GAPS, GRADES, PLANS, QUESTIONS, REACHES
 from bot.services.permissions import Function, Grant
@@ -87,7 +87,7 @@ async def report(
         raise HTTPException(422)
 
     def work(session: Session, now: datetime) -> int:
-        return incidents.report(
+        return detection.report(
             session,
             centre,
             code=code,

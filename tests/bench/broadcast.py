@@ -40,7 +40,7 @@ from bot.core.words import ChannelName, DeliveryState, Outcome
 from bot.services import workers
 from bot.services.announcements import announcements, approvals, audience, broadcasts
 from bot.services.centre import Centre
-from bot.services.incidents import incidents
+from bot.services.incidents import detection, incidents
 from store.db import Session
 from store.tables import Broadcast, BroadcastRecipient, Delivery, Staff
 from tests.bench.stage import (
@@ -74,7 +74,7 @@ def launch(centre: Centre) -> int:
 
     def work(session: Session) -> int:
         by = {each.username: each.id for each in session.scalars(select(Staff))}
-        incident = incidents.report(
+        incident = detection.report(
             session, centre, code="INC-29", title="管道爆裂", buildings=[], staff_id=by["leader"], now=now
         )
         incidents.confirm(session, centre, incident.id, staff_id=by["leader"], now=now)

@@ -21,7 +21,7 @@ from bot.core.words import (
 )
 from bot.services import contacts, days
 from bot.services.calls import recovery_calls
-from bot.services.incidents import incidents
+from bot.services.incidents import detection
 from bot.services.plans import followups
 from bot.services.plans.planning import Occurrence
 from store.tables import (
@@ -266,7 +266,7 @@ def outage(house: House) -> int:
     def work(session: Session) -> int:
         now = house.clock.now()
         staff_id = session.scalars(select(Staff.id).where(Staff.username == "supervisor")).one()
-        incident = incidents.report(
+        incident = detection.report(
             session, house.centre, code="INC-01", title="三号楼停暖", buildings=["3"], staff_id=staff_id, now=now
         )
         incident.state = IncidentState.RECOVERED

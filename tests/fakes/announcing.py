@@ -30,7 +30,7 @@ from bot.services.conversation import inbox, kept
 from bot.services.conversation.conversations import hold
 from bot.services.delivery import dispatch
 from bot.services.delivery.pace import Pace
-from bot.services.incidents import incident_record, incident_steps, incidents
+from bot.services.incidents import detection, incident_record, incident_steps, incidents
 from store.db import vault_of
 from store.tables import (
     Address,
@@ -109,7 +109,7 @@ class Outage:
     def incident(self, *, drill: bool = False) -> int:
         def report(session: Session) -> int:
             who = session.scalars(select(Staff.id).where(Staff.username == "leader")).one()
-            incident = incidents.report(
+            incident = detection.report(
                 session,
                 self.centre,
                 code="INC-29",

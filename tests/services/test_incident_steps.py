@@ -24,7 +24,7 @@ from bot.services.calls import recovery_calls
 from bot.services.centre import Centre
 from bot.services.conversation import inbox
 from bot.services.delivery import outbox
-from bot.services.incidents import drills, incident_steps, incidents, manual_records, seats
+from bot.services.incidents import detection, drills, incident_steps, incidents, manual_records, seats
 from bot.services.incidents.incident_file import IncidentRefusedError
 from store.tables import (
     Address,
@@ -51,7 +51,7 @@ def report(outage: Outage, code: str = "INC-29", title: str = "三号楼爆管",
     who = outage.staff("leader")
     return outage.write(
         lambda s: (
-            incidents.report(
+            detection.report(
                 s,
                 outage.centre,
                 code=code,
@@ -121,7 +121,7 @@ def test_recovery_makes_moot_what_was_for_while_it_lasted(outage: Outage, clock:
 def test_a_monitor_opens_once_and_the_general_plan_grows_by_itself(outage: Outage, clock: ManualClock) -> None:
     def says(minutes: int) -> Incident:
         return outage.write(
-            lambda s: incidents.open_from_monitor(
+            lambda s: detection.open_from_monitor(
                 s,
                 outage.centre,
                 code="INC-09",

@@ -22,7 +22,7 @@ from bot.services.announcements import announcements
 from bot.services.centre import Centre
 from bot.services.conversation import inbox
 from bot.services.escalation import alerts, ladders
-from bot.services.incidents import incident_costs, incidents
+from bot.services.incidents import detection, incident_costs, incidents
 from bot.services.incidents.incident_file import IncidentRefusedError
 from store.tables import Broadcast, Escalation, Incident, IncidentEntry, NotifyMe, Revision
 from tests.fakes.announcing import TEXT, Outage
@@ -47,7 +47,7 @@ def test_an_agent_reports_and_does_no_more(outage: Outage) -> None:
     agent = outage.staff("agent")
     incident = outage.write(
         lambda s: (
-            incidents.report(
+            detection.report(
                 s, outage.centre, code="INC-11", title="查询很慢", buildings=[], staff_id=agent, now=outage.now
             ).id
         )
@@ -70,7 +70,7 @@ def test_the_fault_ladder_climbs_until_service_is_back(outage: Outage, clock: Ma
     ops = outage.staff("ops")
     incident = outage.write(
         lambda s: (
-            incidents.report(
+            detection.report(
                 s, outage.centre, code="INC-11", title="查询很慢", buildings=[], staff_id=ops, now=outage.now
             ).id
         )
@@ -137,7 +137,7 @@ def test_a_false_alarm_ends_at_once_but_not_after_people_were_told(outage: Outag
     def report() -> int:
         return outage.write(
             lambda s: (
-                incidents.report(
+                detection.report(
                     s, outage.centre, code="INC-29", title="漏水", buildings=["3"], staff_id=ops, now=outage.now
                 ).id
             )
@@ -174,7 +174,7 @@ async def test_everybody_says_the_agreed_words_and_nothing_before_it_is_confirme
     ops, supervisor = outage.staff("ops"), outage.staff("supervisor")
     incident = outage.write(
         lambda s: (
-            incidents.report(
+            detection.report(
                 s, outage.centre, code="INC-29", title="三号楼停暖", buildings=["3"], staff_id=ops, now=outage.now
             ).id
         )

@@ -13,7 +13,7 @@ from bot.services.calls import voice
 from bot.services.conversation import texts
 from bot.services.desk import occupancy
 from bot.services.escalation import roster
-from bot.services.incidents import incident_steps, incidents
+from bot.services.incidents import detection, incident_steps, incidents
 from store.tables import Delivery, IncidentStep, IncidentTold, NumberKind
 from tests.fakes.house import House
 from tests.services.test_ladders import SUPERVISOR, staff_id, text
@@ -30,7 +30,7 @@ async def reported(house: House, code: str) -> int:
         roster.set_number(
             s, supervisor, NumberKind.MOBILE, SUPERVISOR, zone="Asia/Shanghai", now=now, by_staff_id=supervisor
         )
-        return incidents.report(
+        return detection.report(
             s, house.centre, code=code, title="三号楼爆管", buildings=["3"], staff_id=leader, now=now
         ).id
 
@@ -137,7 +137,7 @@ async def test_a_surge_is_no_step_of_a_drill(house: House) -> None:
     supervisor, now = await staff_id(house, "supervisor"), house.clock.now()
 
     def work(s):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-        incident = incidents.report(
+        incident = detection.report(
             s, house.centre, code="INC-18", title="演练", buildings=[], staff_id=supervisor, now=now, drill=True
         ).id
         occupancy.start_surge(s, 1, staff_id=supervisor, why="", now=now)

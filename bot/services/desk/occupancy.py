@@ -19,7 +19,7 @@ from bot.services import audit
 from bot.services.centre import Centre
 from bot.services.escalation import alerts, roster
 from bot.services.i18n import N_
-from bot.services.incidents import incident_surge, incidents
+from bot.services.incidents import detection, incident_surge, incidents
 from bot.services.incidents.incident_file import OPEN
 from bot.services.permissions import PERMISSIONS, Function, Grant, may
 from bot.services.refusal import RefusedError
@@ -222,7 +222,7 @@ def decide(
 
 def _start_plan(session: Session, centre: Centre, proposal: Proposal, staff_id: int, now: datetime) -> int:
     """The plan runs on the incident of full lines: the open one is raised, else one is opened."""
-    known = incidents.open_from_monitor(
+    known = detection.open_from_monitor(
         session, centre, code=LINES_FULL, title=FULL, key="lines", now=now, lines_full=now - proposal.since
     )
     plan = proposal.step.value

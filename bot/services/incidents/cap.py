@@ -22,7 +22,7 @@ from bot.services.announcements import notices
 from bot.services.announcements.notices import Notice
 from bot.services.centre import Centre
 from bot.services.i18n import N_
-from bot.services.incidents import incidents
+from bot.services.incidents import detection, incidents
 from bot.services.incidents.incident_file import allow, note, roles_of
 from bot.services.incidents.incident_types import catalogue
 from bot.services.permissions import Function, Grant, may
@@ -172,7 +172,7 @@ def _suspect(
     """The incident it opens: suspected, for a person to confirm, unless the operator trusts its sender."""
     allow(session, staff_id, Function.OPEN_INCIDENT)
     policy = catalogue(centre).cap
-    incident = incidents.suspect(
+    incident = detection.suspect(
         session,
         centre,
         code=policy.types.get(info.category if info else "", policy.otherwise),

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from bot.core.words import IncidentSource
 from bot.services.centre import Centre
 from bot.services.i18n import N_, text
-from bot.services.incidents import incidents
+from bot.services.incidents import detection
 from bot.services.incidents.incident_file import OPEN, note
 from bot.services.incidents.incident_types import catalogue
 from store.db import touch
@@ -102,7 +102,7 @@ def _suspect(session: Session, centre: Centre, intent: str, place: str, now: dat
         return
     code, language = known.told_by(intent)[0], centre.settings.language
     where = text(language, BUILDING, name=place) if place.isdigit() else place
-    incident = incidents.suspect(
+    incident = detection.suspect(
         session,
         centre,
         code=code,

@@ -1,20 +1,20 @@
-"""An incident's life, from report to close (REQ-F06, F07, F08, F30, F33, F49).
+"""An incident's life, from confirmation to close (REQ-F06, F07, F08, F30, F33, F49).
 
-Its plan runs in incident_steps.py, its record is incident_record.py; what customers are told goes through
-announcements.py. A person of the front line only reports; who may do what is REQ-A22's table. Closing needs the
-all-clear, sent or waived with a reason, and a record with nothing missing.
+How it is noticed is detection.py's. Its plan runs in incident_steps.py, its record is incident_record.py; what
+customers are told goes through announcements.py. A person of the front line only reports; who may do what is REQ-A22's
+table. Closing needs the all-clear, sent or waived with a reason, and a record with nothing missing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Mapping
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from bot.core.grades import PlanName, plan_for
+from bot.core.grades import PlanName
 from bot.core.incident_plan import CLEARED, CONFIRMED, RECOVERED, Gap
 from bot.core.policy import Bilingual
 from bot.core.words import (
@@ -23,7 +23,6 @@ from bot.core.words import (
     IncidentSource,
     IncidentState,
     Role,
-    Urgency,
 )
 from bot.services import audit
 from bot.services.centre import Centre
@@ -53,8 +52,6 @@ PLANS: Mapping[str, Function] = {
     PlanName.MAJOR: Function.START_MAJOR_PLAN,
 }
 NOTES = ("action", "course", "cause", "measure", "told", "note")
-SYSTEM_FAULT = "system_fault"
-SYSTEM_FAULTS = frozenset({"INC-01", "INC-02", "INC-03", "INC-04", "INC-11", "INC-17", "INC-22"})
 PROPOSED: Mapping[str, str] = {
     PlanName.GENERAL: N_("组长提议为事件“%(what)s”启动一般预案"),
     PlanName.MAJOR: N_("组长提议为事件“%(what)s”启动重大预案"),
@@ -62,138 +59,6 @@ PROPOSED: Mapping[str, str] = {
 REVIEW = Bilingual(
     "写复盘：原因、经过、处置，落实改进措施", "Write the review: cause, course and handling; settle improvements"
 )
-
-
-# ── it begins ──
-
-
-def report(
-    session: Session,
-    centre: Centre,
-    *,
-    code: str,
-    title: str,
-    buildings: Sequence[str],
-    staff_id: int,
-    now: datetime,
-    started_at: datetime | None = None,
-    place: str = "",
-    source: str = "",
-    drill: bool = False,
-) -> Incident:
-    """Somebody of the staff noticed something: suspected until a person confirms it; its plan and its ladder start."""
-    allow(session, staff_id, Function.OPEN_INCIDENT)
-    return _begin(
-        session,
-        centre,
-        Incident(
-            code=code,
-            title=title.strip()[:160],
-            buildings=_names(buildings),
-            place=place.strip()[:120],
-            drill=drill,
-            owner_id=staff_id,
-            started_at=started_at or now,
-        ),
-        source,
-        now,
-    )
-
-
-def suspect(
-    session: Session,
-    centre: Centre,
-    *,
-    code: str,
-    title: str,
-    buildings: Sequence[str],
-    source: IncidentSource,
-    key: str,
-    now: datetime,
-    started_at: datetime | None = None,
-    details: str = "",
-    drill: bool = False,
-) -> Incident:
-    """Something other than staff noticed it. The same `key` is opened once: the incident it opened is given back."""
-    known = session.scalar(select(Incident).where(Incident.dedupe_key == key[:120]))
-    if known is not None:
-        return known
-    incident = Incident(
-        code=code,
-        title=title.strip()[:160],
-        buildings=_names(buildings),
-        source=source,
-        dedupe_key=key[:120],
-        drill=drill,
-        started_at=started_at or now,
-    )
-    return _begin(session, centre, incident, details, now)
-
-
-def open_from_monitor(
-    session: Session,
-    centre: Centre,
-    *,
-    code: str,
-    title: str,
-    key: str,
-    now: datetime,
-    lines_full: timedelta | None = None,
-    buildings: Sequence[str] = (),
-    details: str = "",
-) -> Incident:
-    """What a monitor of occupancy or surge calls whenever it has something to say; `key` names what it watches.
-
-    The first call opens a suspected incident with the plan its event and `lines_full` call for (REQ-B16, B17, F09); a
-    later one raises the plan it proposes, and a general plan that runs grows into the major one by itself (REQ-F08).
-    """
-    known = catalogue(centre)
-    about = known.types[code]
-    plan = plan_for(about.plan, lines_full, known.triggers)
-    incident = suspect(
-        session,
-        centre,
-        code=code,
-        title=title,
-        buildings=buildings,
-        source=IncidentSource.MONITOR,
-        key=key,
-        now=now,
-        started_at=now - lines_full if lines_full is not None else now,
-        details=details,
-    )
-    _propose(session, incident, plan, None, now)
-    if plan is PlanName.MAJOR and incident.plan == PlanName.GENERAL:
-        _start(session, centre, incident, PlanName.MAJOR, None, now)
-    return incident
-
-
-def _names(given: Sequence[str]) -> list[str]:
-    return sorted({name.strip() for name in given if name.strip()})
-
-
-def _begin(session: Session, centre: Centre, incident: Incident, details: str, now: datetime) -> Incident:
-    if not incident.title:
-        raise IncidentRefusedError("title_empty")
-    about = catalogue(centre).types.get(incident.code)
-    incident.state = IncidentState.SUSPECTED
-    incident.proposed_plan = about.plan if about else None
-    session.add(incident)
-    session.flush()
-    ladders.start(
-        session,
-        centre,
-        reason=incident.code,
-        urgency=Urgency.URGENT,
-        incident_id=incident.id,
-        name=SYSTEM_FAULT if incident.code in SYSTEM_FAULTS else None,
-        now=now,
-    )
-    note(session, incident, "reported", details.strip() or incident.title, incident.owner_id, now)
-    if about is not None:
-        incident_steps.begin(session, incident, incident_steps.OWN, about.steps, now)
-    touch(session, "floor")
-    return incident
 
 
 # ── what people do ──
@@ -209,7 +74,7 @@ def confirm(
     incident = _move(session, incident_id, IncidentState.CONFIRMED, staff_id, now, "")
     incident_steps.happens(session, incident, CONFIRMED, now)
     if plan is not None:
-        _start(session, centre, incident, PlanName(plan), staff_id, now)
+        start(session, centre, incident, PlanName(plan), staff_id, now)
     return incident
 
 
@@ -222,16 +87,16 @@ def start_plan(
     allow(session, staff_id, PLANS[wanted])
     incident = lock_open(session, incident_id)
     if not may(roles, PLANS[wanted], Grant.YES):
-        _propose(session, incident, wanted, staff_id, now)
+        propose(session, incident, wanted, staff_id, now)
         _ask_supervisors(session, incident, wanted, now)
         return incident
     if incident.state is IncidentState.SUSPECTED:
         raise IncidentRefusedError("not_confirmed")
-    _start(session, centre, incident, wanted, staff_id, now)
+    start(session, centre, incident, wanted, staff_id, now)
     return incident
 
 
-def _propose(session: Session, incident: Incident, plan: PlanName | None, staff_id: int | None, now: datetime) -> None:
+def propose(session: Session, incident: Incident, plan: PlanName | None, staff_id: int | None, now: datetime) -> None:
     """A plan nobody has started yet is put forward, once."""
     order = ("", PlanName.GENERAL, PlanName.MAJOR)
     if order.index(plan or "") > max(order.index(incident.plan or ""), order.index(incident.proposed_plan or "")):
@@ -254,9 +119,10 @@ def _ask_supervisors(session: Session, incident: Incident, plan: PlanName, now: 
     )
 
 
-def _start(
+def start(
     session: Session, centre: Centre, incident: Incident, plan: PlanName, staff_id: int | None, now: datetime
 ) -> None:
+    """A plan runs from now on; it is started once, and a graver one takes its place (REQ-F08)."""
     if incident.plan in (plan, PlanName.MAJOR):  # it runs, or the graver one does
         return
     incident.plan = incident.proposed_plan = plan

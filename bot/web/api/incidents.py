@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
 from bot.core.words import IncidentSource, IncidentState
-from bot.services.incidents import incidents
+from bot.services.incidents import detection
 from bot.services.incidents.incident_file import IncidentRefusedError
 from bot.services.incidents.incident_types import catalogue
 from bot.web.api.door import After, Asked, Guarded, Id, Instant, Limit, Line, Words, centre_of, missing, refused
@@ -62,7 +62,7 @@ async def report(request: Request, new: NewIncident) -> IncidentShown:
         raise missing("kind of incident")
 
     def work(session: Session) -> IncidentShown:
-        found = incidents.suspect(
+        found = detection.suspect(
             session,
             centre,
             code=new.code,
