@@ -41,11 +41,16 @@ class Dies:
     nth: int = 1
 
 
-def _set(moment: Dies) -> None:
-    """Lays the end of the process into its own code."""
+def _function(moment: Dies) -> tuple[Any, str, Callable[..., Any]]:
+    """What it names: where it stands, its name there, and itself. AttributeError where there is no such function."""
     where, _, name = moment.at.rpartition(".") if "." in moment.at.partition(":")[2] else moment.at.rpartition(":")
     owner = pkgutil.resolve_name(where)
-    real: Callable[..., Any] = getattr(owner, name)
+    return owner, name, getattr(owner, name)
+
+
+def _set(moment: Dies) -> None:
+    """Lays the end of the process into its own code."""
+    owner, name, real = _function(moment)
     calls = itertools.count(1)
 
     def now(call: int, done: bool) -> None:
@@ -119,6 +124,8 @@ class Hotline:
     def start(self, *arguments: str, at: datetime | None = None, dies: Dies | None = None) -> None:
         """`at`: the domain time it begins at, else the machine's; `dies`: the moment it is killed by itself."""
         self._ahead = at - datetime.now(UTC) if at is not None else timedelta()
+        if dies is not None:
+            _function(dies)  # a name that is gone is said at once
         given = (list(arguments), self._environment, self._said, self._ahead, dies)
         alone = "HOTLINE_PROCESSES" not in self._environment  # else it starts others, as no daemon may
         process = _forks.Process(target=_hotline, args=given, daemon=alone)
