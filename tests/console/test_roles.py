@@ -368,7 +368,7 @@ OPEN = frozenset(
         "GET /docs", "GET /healthz", "GET /readyz", "GET /", "GET /widget.js", "GET /favicon.ico",
         "GET /chat", "POST /chat/open", "POST /chat/join", "POST /chat/messages", "POST /chat/typing",
         "POST /chat/read", "GET /chat/events", "POST /chat/files", "GET /chat/files/{attachment_id}",
-        "GET /files/{attachment_id}/{token}",
+        "GET /files/{attachment_id}/{token}", "HEAD /files/{attachment_id}/{token}",
         "GET /my-data/{token}",
         "GET /setup/{token}", "POST /setup/{token}", "GET /sign-in", "POST /sign-in", "GET /sign-in/code",
         "POST /sign-in/code", "GET /sign-in/link/{token}", "POST /sign-in/link/{token}",
