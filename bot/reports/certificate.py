@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from bot.core.policy import RecordKind, RetentionClass
@@ -15,8 +14,9 @@ from bot.reports.incidents import Part, Report
 from bot.services import i18n
 from bot.services.centre import Centre
 from bot.services.i18n import N_
+from bot.services.records import certificates
 from bot.services.records.record_words import CLASSES, KEPT, KINDS, PART_GONE, STATES
-from store.tables import Disposal, DisposalItem, ItemState
+from store.tables import Disposal, ItemState
 
 DATE = "%Y-%m-%d %H:%M"
 NOTE = N_("所列记录已按下列批准从数据库和存储中销毁。备份中的副本随备份轮换一并消失。本证书的指纹已写入审计。")
@@ -93,8 +93,7 @@ def _lines(session: Session, centre: Centre, disposal: Disposal, language: Langu
     def say(message: str, **values: object) -> str:
         return i18n.text(language, message, **values)
 
-    items = select(DisposalItem).where(DisposalItem.disposal_id == disposal.id).order_by(DisposalItem.id)
-    for item in session.scalars(items.execution_options(yield_per=500)):
+    for item in certificates.items(session, disposal.id):
         outcome = say(KEPT[item.kept_why] if item.state is ItemState.KEPT else STATES[item.state])
         if item.state is ItemState.KEPT and item.counts:
             outcome = say(PART_GONE, why=outcome)

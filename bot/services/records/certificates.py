@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -19,15 +19,16 @@ from sqlalchemy.orm import Session
 
 from store.tables import Disposal, DisposalApproval, DisposalItem, ItemState, Staff
 
+AT_ONCE = 500
+
 
 def write(session: Session, disposal: Disposal, approvals: Sequence[DisposalApproval], now: datetime) -> dict[str, Any]:
     """The certificate of a list whose records are all dealt with; instants are ISO 8601."""
     rows: Counter[str] = Counter()
     kinds: dict[str, dict[str, Any]] = {}
     kept: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    items = select(DisposalItem).where(DisposalItem.disposal_id == disposal.id).order_by(DisposalItem.id)
     begun = 0
-    for item in session.scalars(items.execution_options(yield_per=500)):
+    for item in items(session, disposal.id):
         rows.update(item.counts)
         if item.state is ItemState.KEPT:
             kept[item.kind][item.kept_why] += 1
@@ -85,11 +86,25 @@ def genuine(session: Session, disposal: Disposal) -> bool:
 def outcome_digest(session: Session, disposal_id: int) -> str:
     """SHA-256 over what became of each record of a list, in the order of its rows."""
     digest = hashlib.sha256()
-    items = select(DisposalItem).where(DisposalItem.disposal_id == disposal_id).order_by(DisposalItem.id)
-    for item in session.scalars(items.execution_options(yield_per=500)):
+    for item in items(session, disposal_id):
         line = [item.kind.value, item.record_id, item.title, item.state.value, item.kept_why, item.counts]
         digest.update(json.dumps(line, sort_keys=True, ensure_ascii=False).encode() + b"\n")
     return digest.hexdigest()
+
+
+def items(session: Session, disposal_id: int) -> Iterator[DisposalItem]:
+    """Every record of a list, in the order of its rows. Some at a time: a list may be long, and a read has no
+    transaction in which PostgreSQL would keep a cursor."""
+    after: int | None = 0
+    while after is not None:
+        rows = session.scalars(
+            select(DisposalItem)
+            .where(DisposalItem.disposal_id == disposal_id, DisposalItem.id > after)
+            .order_by(DisposalItem.id)
+            .limit(AT_ONCE)
+        ).all()
+        yield from rows
+        after = rows[-1].id if len(rows) == AT_ONCE else None
 
 
 def _name(session: Session, staff_id: int | None) -> str | None:
