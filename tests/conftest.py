@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 SECRET = "a secret for tests"
 WEDNESDAY = datetime(2026, 7, 1, 10, 0, tzinfo=ZoneInfo("Asia/Shanghai"))
-DemoRows = dict[tuple[bool, str, datetime], list[tuple[Table, list[dict[str, object]]]]]
+DemoRows = dict[tuple[object, ...], list[tuple[Table, list[dict[str, object]]]]]
 CI = os.environ.get("CI") == "true"
 hypothesis.settings.load_profile("ci")  # the same cases everywhere, and a busy machine is no fault of theirs
 
@@ -184,7 +184,8 @@ def centre(
     demo = importlib.import_module("bot.services.demo")
     library, clocks = shipped
     clocks[:] = [clock]
-    same = (db.is_sqlite, settings.timezone, clock.now())
+    shelf = library.current
+    same = (db.is_sqlite, settings.timezone, clock.now(), shelf.book.version, shelf.policies_version)
     if same in demo_rows:
         db.write_now(lambda session: [session.execute(insert(table), rows) for table, rows in demo_rows[same] if rows])
     else:
