@@ -90,9 +90,12 @@ function showStanding(line, html) {
 }
 const arrived = (words) => document.dispatchEvent(new CustomEvent("hotline:arrived", { detail: words.trim() }));
 document.querySelector("[data-newer]")?.addEventListener("click", toEnd);
+let stoodAt = 0;
 lines?.addEventListener("scroll", () => {
-  follows = lines.scrollHeight - lines.scrollTop - lines.clientHeight < 120;
-  if (follows) document.querySelector("[data-newer]").hidden = true;
+  const atEnd = lines.scrollHeight - lines.scrollTop - lines.clientHeight < 120;
+  follows = atEnd || (follows && lines.scrollTop >= stoodAt); // a picture that takes its room scrolls nobody back
+  stoodAt = lines.scrollTop;
+  if (atEnd) document.querySelector("[data-newer]").hidden = true;
 });
 lines?.addEventListener("load", () => { if (follows) toEnd(); }, true); // a picture takes its room when it is there
 let typingEnds;
