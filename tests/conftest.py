@@ -42,10 +42,21 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 SECRET = "a secret for tests"
+LONG = ("tests/nlu/test_rasa.py", "tests/crash/", "tests/browser/")
 WEDNESDAY = datetime(2026, 7, 1, 10, 0, tzinfo=ZoneInfo("Asia/Shanghai"))
 DemoRows = dict[tuple[object, ...], list[tuple[Table, list[dict[str, object]]]]]
 CI = os.environ.get("CI") == "true"
 hypothesis.settings.load_profile("ci")  # the same cases everywhere, and a busy machine is no fault of theirs
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """In whatever order the others come, the files that take longest come first, else one process is left with them."""
+
+    def place(item: pytest.Item) -> int:
+        return next((n for n, long in enumerate(LONG) if item.nodeid.startswith(long)), len(LONG))
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session", autouse=True)
