@@ -18,7 +18,8 @@ from multiprocessing.context import SpawnProcess
 from multiprocessing.synchronize import Event
 from typing import NoReturn
 
-PROMETHEUS = "PROMETHEUS_MULTIPROC_DIR"  # where processes put their figures together, known by this name to the client
+from bot.web.health import FIGURES
+
 PATIENCE = 10.0  # seconds a process may take to end in good order
 
 _spawn = multiprocessing.get_context("spawn")
@@ -44,7 +45,7 @@ def run(serve: Callable[[Callable[[], None]], None], processes: int, ready: Call
     do. Ends with them: 0 where it was told to, 1 where one could not start. `serve` is a function of a module."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with tempfile.TemporaryDirectory(prefix="hotline-figures-") as figures:
-        os.environ[PROMETHEUS] = figures  # read by each as it starts
+        os.environ[FIGURES] = figures  # read by each as it starts
         them = [_Process(serve) for _ in range(processes)]
         try:
             while not all(each.ready.wait(0.1) for each in them):

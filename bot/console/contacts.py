@@ -139,7 +139,6 @@ async def tag(
     """Puts free labels on a customer."""
 
     def work(session: Session, now: datetime) -> None:
-        session.get_one(Contact, contact_id)
         labels.add(session, contact_id, tags, now=now, staff_id=staff.staff_id)
 
     return await change(request, f"/console/contacts/{contact_id}", work)
@@ -152,7 +151,6 @@ async def untag(
     """Takes a label off a customer."""
 
     def work(session: Session, now: datetime) -> None:
-        session.get_one(Contact, contact_id)
         labels.remove(session, contact_id, tag, now=now, staff_id=staff.staff_id)
 
     return await change(request, f"/console/contacts/{contact_id}", work)

@@ -195,11 +195,10 @@ def _recordings(session: Session, conversations: Sequence[int]) -> dict[int, int
 
 def _answers(session: Session, ids: Sequence[int]) -> Mapping[int, Sequence[Given]]:
     """What was answered in each of these callbacks, as it stands."""
-    rows = _grouped(session, Answer, ids, Answer.id)
-    given = iter(corrections.answers(session, [row for found in rows.values() for row in found]))
+    rows = [row for found in _grouped(session, Answer, ids, Answer.id).values() for row in found]
     standing: defaultdict[int, list[Given]] = defaultdict(list)
-    for callback_id, found in rows.items():
-        standing[callback_id] = [next(given) for _ in found]
+    for given in corrections.answers(session, rows):
+        standing[given.row.callback_id].append(given)
     return standing
 
 

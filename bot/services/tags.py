@@ -58,6 +58,8 @@ def add(
     if not new:
         raise TagRefusedError("tag_empty")
     person = _held(session, contact_id)
+    if {tag.casefold() for tag in new} <= {tag.casefold() for tag in person.tags}:
+        return  # as most rows of a list that comes again; how others spell them is asked of every contact
     spelt = {tag.casefold(): tag for tag in known(session)}
     theirs = joined(person.tags, (spelt.get(tag.casefold(), tag) for tag in new))
     if len(theirs) > MOST:

@@ -19,6 +19,7 @@ from bot.services.conversation import polling
 from bot.services.escalation import ladders
 
 router = APIRouter()
+FIGURES = "PROMETHEUS_MULTIPROC_DIR"  # where processes put theirs together; the client knows it by this name
 PROBE = Question("promotions")  # any table: its answer is remembered for a while, and a failed source is not asked
 
 
@@ -85,7 +86,7 @@ async def _telegram(centre: Centre) -> dict[str, Any]:
 async def metrics() -> Response:
     """What Prometheus scrapes: of all of `serve`'s processes, where there are several."""
     figures = REGISTRY
-    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+    if FIGURES in os.environ:
         figures = CollectorRegistry()
         MultiProcessCollector(figures)  # type: ignore[no-untyped-call]
     return Response(generate_latest(figures), media_type=CONTENT_TYPE_LATEST)
