@@ -41,7 +41,8 @@ def tray(chat: Page) -> Locator:
     return chat.locator("#picked li")
 
 
-def test_picked_pasted_dropped_removed_and_seen_at_the_desk(new_page: NewPage, sign_in: SignIn, tmp_path: Path) -> None:
+def asked_for_a_photo(new_page: NewPage, sign_in: SignIn) -> tuple[Page, Page]:
+    """An agent at the desk and the customer they talk with."""
     agent = sign_in("客服专员", width=1440, expects=LOST)
     presence(agent, "away")
     chat = open_chat(new_page, width=390, expects=LOST)
@@ -49,6 +50,11 @@ def test_picked_pasted_dropped_removed_and_seen_at_the_desk(new_page: NewPage, s
     take(agent, of=1)
     write(agent, "请拍张照片给我看看")
     heard(chat, "请拍张照片给我看看")
+    return agent, chat
+
+
+def test_picked_pasted_dropped_removed_and_seen_at_the_desk(new_page: NewPage, sign_in: SignIn, tmp_path: Path) -> None:
+    agent, chat = asked_for_a_photo(new_page, sign_in)
 
     photo = chat.screenshot()
     chat.locator("#files").set_input_files(written(tmp_path, 漏水_png=photo, 合同_pdf=b"%PDF-1.7", 游戏_exe=b"MZ"))
@@ -163,13 +169,7 @@ def test_it_can_be_seen(new_page: NewPage, tmp_path: Path, width: int, scheme: s
 
 
 def test_an_iphone_s_own_picture_is_a_card_on_both_sides(new_page: NewPage, sign_in: SignIn, tmp_path: Path) -> None:
-    agent = sign_in("客服专员", width=1440, expects=LOST)
-    presence(agent, "away")
-    chat = open_chat(new_page, width=390, expects=LOST)
-    ask(chat, after=agent, waiting=1)
-    take(agent, of=1)
-    write(agent, "请拍张照片给我看看")
-    heard(chat, "请拍张照片给我看看")
+    agent, chat = asked_for_a_photo(new_page, sign_in)
     heic = (24).to_bytes(4) + b"ftypheic\0\0\0\0mif1heic" + b"picture" * 20
     (photo,) = written(tmp_path, IMG_1_HEIC=heic)
     chat.locator("#files").set_input_files(photo)

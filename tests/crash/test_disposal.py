@@ -10,13 +10,13 @@ from sqlalchemy.orm import Session
 
 from bot.core.words import Author, ChannelName, Role
 from bot.services.centre import Centre
-from bot.services.records import certificates, disposals
+from bot.services.records import certificates
 from bot.services.records.disposals import ROWS
 from store.tables import Disposal, DisposalItem, DisposalState, Message, Unlocked
 from tests.crash.conftest import Start
 from tests.fakes.clock import ManualClock
 from tests.fakes.process import Dies, Hotline
-from tests.fakes.records import Talk, person
+from tests.fakes.records import Talk, approve, person
 
 LINES = ROWS * 4
 PAGE = "bot.services.records.disposals:destroy_page"
@@ -51,9 +51,7 @@ def approved(session: Session, clock: ManualClock) -> int:
         )
     )
     session.flush()
-    for role in (Role.ARCHIVIST, Role.MANAGER):
-        seen, who = disposals.list_digest(session, disposal.id), person(session, f"second {role}", role)
-        disposals.approve(session, disposal.id, seen=seen, staff_id=who, note="", now=now)
+    approve(session, now, *(person(session, f"second {role}", role) for role in (Role.ARCHIVIST, Role.MANAGER)))
     return talk.id
 
 

@@ -1,10 +1,14 @@
-"""A small world of records that are over, one of each kind, hanging together or not."""
+"""A small world of records that are over, one of each kind, hanging together or not, and who lets them go."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
+import pytest
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from bot.core.media import MediaKind, MediaState
@@ -28,6 +32,8 @@ from bot.core.words import (
 )
 from bot.services import audit, contacts
 from bot.services.casework import cases
+from bot.services.centre import Centre
+from bot.services.records import disposals
 from store.tables import (
     Acknowledgement,
     Answer,
@@ -40,6 +46,7 @@ from store.tables import (
     Conversation,
     CustomerReport,
     Delivery,
+    Disposal,
     Incident,
     IncidentEntry,
     LinkKind,
@@ -52,6 +59,46 @@ from store.tables import (
 
 NOW = datetime(2026, 7, 1, 2, 0, tzinfo=UTC)
 ZONE = ZoneInfo("Asia/Shanghai")
+
+
+def keep_long_for_ten_years(centre: Centre, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The shipped policies leave it open how long "long" is."""
+    shelf = centre.library.current
+    retention = replace(shelf.policies.retention, long=timedelta(days=3650))
+    monkeypatch.setattr(centre.library, "_shelf", replace(shelf, policies=replace(shelf.policies, retention=retention)))
+
+
+def approve(session: Session, now: datetime, *people: int) -> int:
+    """The newest list, approved by these people; its id."""
+    disposal_id = session.scalars(select(Disposal.id).order_by(Disposal.id.desc()).limit(1)).one()
+    for each in people:
+        seen = disposals.list_digest(session, disposal_id)
+        disposals.approve(session, disposal_id, seen=seen, staff_id=each, note="", now=now)
+    return disposal_id
+
+
+def called(session: Session, key: str, contact_id: int, at: datetime, **more: Any) -> Callback:
+    """A follow-up call that was made and is over; `more` are columns of it."""
+    plan = more.get("plan", "after_complaint")
+    callback = Callback(
+        **{
+            "dedupe_key": key,
+            "contact_id": contact_id,
+            "follow_up_group": FollowUpGroup(plan),
+            "plan": plan,
+            "purpose": Purpose.FOLLOW_UP,
+            "policies": "",
+            "flow_id": "x",
+            "state": CallbackState.DONE,
+            "disposition": Disposition.COMPLETED,
+            "created_at": at,
+            "closed_at": at,
+            **more,
+        }
+    )
+    session.add(callback)
+    session.flush()
+    return callback
 
 
 def person(session: Session, username: str, *roles: Role) -> int:
@@ -119,23 +166,7 @@ class Complaint:
         )
         case.state, case.feedback, case.feedback_at, case.closed_at = CaseState.CLOSED, "修好了", at, at
         audit.revise(session, "case", case.id, "subject", "水", "漏水", now=at)
-        callback = Callback(
-            dedupe_key=f"case:{case.id}",
-            contact_id=talk.contact,
-            case_id=case.id,
-            follow_up_group=FollowUpGroup.AFTER_COMPLAINT,
-            plan="after_complaint",
-            purpose=Purpose.FOLLOW_UP,
-            policies="",
-            flow_id="x",
-            state=CallbackState.DONE,
-            disposition=Disposition.COMPLETED,
-            remarks="满意",
-            created_at=at,
-            closed_at=at,
-        )
-        session.add(callback)
-        session.flush()
+        callback = called(session, f"case:{case.id}", talk.contact, at, case_id=case.id, remarks="满意")
         session.add_all(
             [
                 Answer(callback_id=callback.id, question="solved", answer="是", at=at),

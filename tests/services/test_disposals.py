@@ -37,8 +37,9 @@ from store.tables import (
     Staff,
     Unlocked,
 )
+from tests.fakes import records
 from tests.fakes.clock import ManualClock
-from tests.fakes.records import Complaint, Outage, Talk, link, person, tell
+from tests.fakes.records import Complaint, Outage, Talk, keep_long_for_ten_years, link, person, tell
 
 K = RecordKind
 DAY = timedelta(days=1)
@@ -48,10 +49,7 @@ FILE = "ab" * 20
 @pytest.fixture(autouse=True)
 def ten_years(centre: Centre, monkeypatch: pytest.MonkeyPatch) -> None:
     """Long is ten years here; the shipped policies leave it open."""
-    shelf = centre.library.current
-    retention = replace(shelf.policies.retention, long=3650 * DAY)
-    policies = replace(shelf.policies, retention=retention)
-    monkeypatch.setattr(centre.library, "_shelf", replace(shelf, policies=policies))
+    keep_long_for_ten_years(centre, monkeypatch)
 
 
 def make(centre: Centre, years: float, *, file: str | None = None) -> dict[str, Any]:
@@ -82,21 +80,7 @@ def role(centre: Centre, which: Role) -> int:
 
 def approve(centre: Centre, *people: int) -> int:
     """The one list there is, approved by these people."""
-    disposal_id = centre.db.read_now(
-        lambda s: s.scalars(select(Disposal.id).order_by(Disposal.id.desc()).limit(1)).one()
-    )
-    for each in people:
-        centre.db.write_now(
-            lambda s, each=each: disposals.approve(  # type: ignore[misc]
-                s,
-                disposal_id,
-                seen=disposals.list_digest(s, disposal_id),
-                staff_id=each,
-                note="",
-                now=centre.clock.now(),
-            )
-        )
-    return disposal_id
+    return centre.db.write_now(lambda s: records.approve(s, centre.clock.now(), *people))
 
 
 def read(centre: Centre, disposal_id: int) -> Disposal:

@@ -22,7 +22,6 @@ from bot.core.words import (
     CaseKind,
     ChannelName,
     ConversationState,
-    Disposition,
     FollowUpGroup,
     Incoming,
     Language,
@@ -55,6 +54,7 @@ from store.tables import (
     RequestKind,
     RequestState,
 )
+from tests.fakes import records
 from tests.fakes.house import House
 
 PHONE = "+8613900006677"
@@ -151,22 +151,16 @@ def _past(session: Session, centre: Centre) -> int:
     )
     session.add(event)
     session.flush()
-    callback = Callback(
-        dedupe_key=f"event:{event.id}",
-        contact_id=contact_id,
+    callback = records.called(
+        session,
+        f"event:{event.id}",
+        contact_id,
+        now,
         event_id=event.id,
-        follow_up_group=FollowUpGroup.VISITED_PURCHASED,
         plan="visited_purchased",
-        purpose=Purpose.FOLLOW_UP,
-        policies="",
-        flow_id="x",
         flow={"slots": {"name": "欧阳雪莲"}},
         topic="欧阳雪莲",
         remarks="头晕得厉害",
-        state=CallbackState.DONE,
-        disposition=Disposition.COMPLETED,
-        created_at=now,
-        closed_at=now,
     )
     waiting = Callback(
         dedupe_key=f"event:{event.id}:waits",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -15,14 +14,11 @@ from bot.core.policy import RecordKind
 from bot.core.retention import HoldSubject
 from bot.core.roster import ShiftKind, SwapState
 from bot.core.words import (
-    CallbackState,
     CaseKind,
     CaseState,
     ChannelName,
     DeliveryState,
-    Disposition,
     EscalationState,
-    FollowUpGroup,
     Language,
     Purpose,
     Role,
@@ -35,7 +31,6 @@ from bot.services.records import disposals, due_records, holds
 from store.tables import (
     Answer,
     Base,
-    Callback,
     Case,
     CaseNote,
     Correction,
@@ -65,7 +60,8 @@ from store.tables import (
     Swap,
     Unmasking,
 )
-from tests.fakes.records import ZONE, Complaint, Talk, person
+from tests.fakes import records
+from tests.fakes.records import ZONE, Complaint, Talk, keep_long_for_ten_years, person
 
 K = RecordKind
 DAY = timedelta(days=1)
@@ -82,9 +78,7 @@ TABLES = (
 @pytest.fixture(autouse=True)
 def ten_years(centre: Centre, monkeypatch: pytest.MonkeyPatch) -> None:
     """Long is ten years here; the shipped policies leave it open."""
-    shelf = centre.library.current
-    retention = replace(shelf.policies.retention, long=3650 * DAY)
-    monkeypatch.setattr(centre.library, "_shelf", replace(shelf, policies=replace(shelf.policies, retention=retention)))
+    keep_long_for_ten_years(centre, monkeypatch)
 
 
 def work(session: Session, at: datetime) -> dict[RecordKind, int]:
@@ -179,20 +173,10 @@ def listed(centre: Centre) -> dict[RecordKind, list[int]]:
 
 def approve_all(centre: Centre) -> int:
     """The one list there is, by an archivist and a manager."""
-    disposal_id = centre.db.read_now(lambda s: s.scalars(select(DisposalItem.disposal_id).distinct()).one())
-    for role in (Role.ARCHIVIST, Role.MANAGER):
-        who = centre.db.write_now(lambda s, role=role: person(s, f"second {role}", role))  # type: ignore[misc]
-        centre.db.write_now(
-            lambda s, who=who: disposals.approve(  # type: ignore[misc]
-                s,
-                disposal_id,
-                seen=disposals.list_digest(s, disposal_id),
-                staff_id=who,
-                note="",
-                now=centre.clock.now(),
-            )
-        )
-    return disposal_id
+    centre.db.read_now(lambda s: s.scalars(select(DisposalItem.disposal_id).distinct()).one())
+    roles = (Role.ARCHIVIST, Role.MANAGER)
+    people = centre.db.write_now(lambda s: [person(s, f"second {role}", role) for role in roles])
+    return centre.db.write_now(lambda s: records.approve(s, centre.clock.now(), *people))
 
 
 def rows(centre: Centre, *tables: str) -> dict[str, int]:
@@ -244,22 +228,7 @@ def called(session: Session, made: dict[RecordKind, int], contact: int) -> None:
     """A call about it was made much later."""
     event = session.get_one(Event, made[K.EVENT])
     at = event.recorded_at + 5 * 365 * DAY
-    session.add(
-        Callback(
-            dedupe_key="late",
-            contact_id=contact,
-            event_id=event.id,
-            follow_up_group=FollowUpGroup.AFTER_COMPLAINT,
-            plan="x",
-            purpose=Purpose.FOLLOW_UP,
-            policies="",
-            flow_id="x",
-            state=CallbackState.DONE,
-            disposition=Disposition.COMPLETED,
-            created_at=at,
-            closed_at=at,
-        )
-    )
+    records.called(session, "late", contact, at, event_id=event.id)
 
 
 def held(session: Session, made: dict[RecordKind, int], contact: int) -> None:
